@@ -13,4 +13,4 @@ HUB_TESTS = ("tests/unit/hub", "tests/real/hub")
 def hub55(session: nox.Session) -> None:
     """The hub's part on JupyterHub 5.5; the whole suite on the newest line runs in the environment of the Makefile."""
     session.install("-e", ".[test]", "jupyterhub>=5.5.4,<5.6")
-    session.run("python", "-m", "pytest", *(session.posargs or HUB_TESTS))
+    session.run("python", "-m", "pytest", *session.posargs, *HUB_TESTS)
