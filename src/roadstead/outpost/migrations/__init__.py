@@ -1,0 +1,1 @@
+"""The ledger's history: one Alembic revision per change of its tables."""
