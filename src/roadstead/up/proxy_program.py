@@ -62,7 +62,7 @@ def install(place: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".proxy-", dir=place) as folder:
         for name in ("package.json", "package-lock.json"):
             Path(folder, name).write_bytes(resources.files(__package__).joinpath("proxy", name).read_bytes())
-        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", f"--cache={folder}/cache"]
         done = subprocess.run([node, str(npm), "ci", *options], cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UpError(

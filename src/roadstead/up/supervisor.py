@@ -65,11 +65,20 @@ async def _run(state: State, door: Door, stop: asyncio.Queue[None], say: Say) ->
 
 
 async def _start(proxy: Child, outpost: Child, hub: Child) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(outpost.start())
+    async def people_side() -> None:
         await proxy.start()
         # The hub fills the proxy while it starts, and learns of servers when the outpost is there.
         await hub.start()
+
+    tasks = {asyncio.create_task(outpost.start()), asyncio.create_task(people_side())}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -77,7 +86,7 @@ async def _ended(*children: Child, stop: asyncio.Queue[None], say: Say) -> Async
     try:
         yield
     finally:
-        say("Ending hub, proxy and outpost; servers keep running. (Ctrl-C again: at once.)")
+        say("Ending hub, proxy and outpost; running servers are left alone.")
         stopping = asyncio.create_task(_end_in_order(children))
         again = asyncio.create_task(stop.get())
         await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
