@@ -2,42 +2,88 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 
 from .config import ConfigurationError, OutpostSettings, load_config, read_settings
 from .ledger import Ledger
 from .migrate import upgrade
 from .routes import build_app
-from .running import running
+from .running import Running, running
 from .secrets import add_key, drop_old_keys, load_keyring
 
 
-def _server(settings: OutpostSettings, config_file: Path) -> uvicorn.Server:
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, config_file) as app.state.running:
-            yield
+class _Server(uvicorn.Server):
+    """Ends the event streams as soon as it is told to stop: they would keep it waiting for hubs that never hang up."""
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            build_app(lifespan),
-            host=settings.ip,
-            port=settings.port,
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=settings.tls_key,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=3,
-        )
-    )
+    def __init__(self, config: uvicorn.Config, outpost: Running) -> None:
+        super().__init__(config)
+        self._outpost = outpost
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by uvicorn for SIGTERM and SIGINT."""
+        self._outpost.streams.close()
+        super().handle_exit(sig, frame)
+
+
+def _listen(settings: OutpostSettings) -> socket.socket:
+    """The socket of the outpost, its address written down for others. Raises ConfigurationError when it is taken."""
+    family = socket.AF_INET6 if ":" in settings.ip else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.ip, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            "of the outpost",
+            [
+                (
+                    f"Outpost.port: {settings.ip}:{settings.port} cannot be used ({error.strerror}); "
+                    "choose another, or find out what listens there with 'ss -ltnp'."
+                )
+            ],
+        ) from error
+    scheme = "https" if settings.tls_certificate else "http"
+    host = f"[{settings.ip}]" if family is socket.AF_INET6 else settings.ip
+    settings.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.state_folder / "address").write_text(f"{scheme}://{host}:{listener.getsockname()[1]}\n")
+    return listener
+
+
+async def _serve(settings: OutpostSettings, config_file: Path) -> None:
+    with _listen(settings) as listener:
+        async with running(settings, config_file) as outpost:
+            config = uvicorn.Config(
+                build_app(outpost),
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=3,
+            )
+            await _Server(config, outpost).serve([listener])
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """On uvloop where it is installed: it halves the time of a request."""
+    try:
+        import uvloop
+    except ImportError:
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    else:
+        loop_factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(work)
 
 
 async def _rotate(settings: OutpostSettings) -> None:
@@ -68,12 +114,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.rotate_key:
             asyncio.run(_rotate(settings))
             return 0
-        server = _server(settings, options.config.resolve())
-        server.run()
+        _run(_serve(settings, options.config.resolve()))
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    return 0 if server.started else 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -24,15 +24,18 @@ class ConfigurationError(Exception):
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
 class CredentialSettings(_Settings):
     """One bearer credential; the outpost keeps only its hash."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{4,32}\Z")]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\Z")]
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{4,32}$")]
+    """The part of the credential before the dot."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """The SHA-256 of the part after it, in hexadecimal digits."""
     expires: Moment | None = None
+    """When it stops being valid: a day, or a moment with its time zone."""
 
     @field_validator("expires", mode="before")
     @classmethod
@@ -51,7 +54,9 @@ class Limit(_Settings):
     """How many servers at once: of one hub, and of all hubs together. None is no limit."""
 
     hub: Annotated[int, Field(ge=0)] | None = None
+    """Of each hub."""
     all: Annotated[int, Field(ge=0)] | None = None
+    """Of all hubs together."""
 
 
 def _limit(value: Any) -> Any:
@@ -62,18 +67,24 @@ class AppSettings(_Settings):
     """An app that a person can choose; its settings go to the Spawner."""
 
     display_name: ShortText | None = None
+    """What people see; the app's name if not set."""
     description: Text = ""
+    """A sentence for people."""
     settings: dict[TraitName, Any] = {}
+    """Settings of the Spawner, such as {"default_url": "/lab"}."""
 
 
 class Allowance(_Settings):
     """How many servers may run at once, for how long, and with which Spawner settings."""
 
     max: Limit = Limit()
+    """How many servers at once; a number alone is a limit for each hub."""
     max_per_user: Limit = Limit()
+    """How many of them one user may have; a number alone is a limit for each hub."""
     runtime: Annotated[int, Field(ge=1)] | None = None
-    """Seconds; a mapping such as {"hours": 2} is accepted too."""
+    """Seconds; a mapping such as {"hours": 2} is accepted too. None is for ever."""
     settings: dict[TraitName, Any] = {}
+    """Settings of the Spawner, such as {"extra_resource_limits": {"nvidia.com/gpu": "1"}}."""
 
     _limits = field_validator("max", "max_per_user", mode="before")(_limit)
 
@@ -92,13 +103,17 @@ class FlavorSettings(Allowance):
     """A named amount of resources and run time, with limits."""
 
     display_name: ShortText | None = None
+    """What people see; the flavor's name if not set."""
     description: Text = ""
+    """A sentence for people."""
     resources: dict[TraitName, Any] = {}
     """For people to read, and given to the Spawner as `cpus` -> cpu_limit and `memory` -> mem_limit."""
     hubs: tuple[Name, ...] | None = None
+    """The hubs whose users may choose it; None is all."""
     users: tuple[str, ...] | None = None
+    """The users who may choose it; with `groups`, one of the two is enough. None in both is everybody."""
     groups: tuple[str, ...] | None = None
-    """Who may use it: one of these hubs, and one of these users or groups. None is everybody."""
+    """The groups, as the hub knows them, whose members may choose it."""
 
     @property
     def spawner_settings(self) -> dict[str, Any]:
@@ -115,8 +130,11 @@ class SystemSettings(_Settings):
     """One resource: which Spawner class starts servers there, with what configuration, for whom."""
 
     display_name: ShortText | None = None
+    """What people see; the system's name if not set."""
     description: Text = ""
+    """A sentence for people."""
     spawner_class: str | type
+    """A name that packages register for JupyterHub, such as `simple` or `docker`, a dotted path, or the class itself."""
     config: dict[str, dict[str, Any]] = {}
     """Sections of configuration for this system alone, such as {"DockerSpawner": {"image": "..."}}."""
     hub_config: dict[Name, dict[str, dict[str, Any]]] = {}
@@ -124,14 +142,19 @@ class SystemSettings(_Settings):
     hubs: tuple[Name, ...] = ()
     """The hubs that may use it; empty is all."""
     apps: dict[Name, AppSettings] = {}
+    """What people can choose to work with; a request that names none gets the first."""
     flavors: dict[Name, FlavorSettings] | FlavorFunction = {}
+    """The flavors, or a function that gets the hub's name and the user and gives them; it may be async."""
     without_flavor: Allowance | None = None
     """For servers without a flavor. None refuses them where there are flavors, and allows them where there are none."""
     overrides: dict[TraitName, OverrideRule] = {}
     """Spawner settings that a request may set; empty by default."""
     start_timeout: Annotated[int, Field(ge=1)] = 300
+    """Seconds after which a start is given up."""
     stop_timeout: Annotated[int, Field(ge=1)] = 90
+    """Seconds that one try to stop a server may take."""
     poll_interval: Annotated[float, Field(ge=0.1)] = 30.0
+    """Seconds between two questions whether a server still runs."""
     silence_timeout: Annotated[float, Field(ge=0.5)] = 60.0
     """Seconds after which a host that does not answer is ended and started again."""
 
@@ -144,16 +167,25 @@ class OutpostSettings(_Settings):
     """Everything under `c.Outpost`."""
 
     name: Name
+    """The outpost's own name."""
     ip: str = "127.0.0.1"
+    """The address to listen on; anything but loopback needs TLS."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8765
-    """0 takes a free port and writes it into the state folder."""
+    """0 takes a free one; the file `address` in the state folder says which."""
     tls_certificate: Path | None = None
+    """The certificate with its chain, as PEM."""
     tls_key: Path | None = None
+    """The certificate's key, as PEM."""
     state_folder: Path
+    """Where the ledger, its key and the hosts' locks are; for this outpost alone."""
     ledger_url: Annotated[str, StringConstraints(pattern=r"^(sqlite|postgresql)(\+\w+)?://")] | None = None
+    """The ledger's database, such as postgresql://outpost@db/outpost; SQLite in the state folder if not set."""
     hubs: Annotated[dict[Name, HubSettings], Field(min_length=1)]
+    """The hubs that may use this outpost."""
     metrics_credentials: tuple[CredentialSettings, ...] = ()
+    """Who may read the metrics; hubs may not, for the counts are of all hubs."""
     systems: Annotated[dict[Name, SystemSettings], Field(min_length=1)]
+    """What this outpost offers."""
     grace: Annotated[float, Field(ge=0)] = 600.0
     """Seconds for which a server must be missing from the hub's lists before it is ended."""
     warn_before: tuple[Annotated[int, Field(ge=1)], ...] = (1800, 600, 60)
@@ -161,6 +193,7 @@ class OutpostSettings(_Settings):
     keep_ended: Annotated[float, Field(ge=60)] = 7 * 86_400.0
     """Seconds for which the record of an ended server is kept."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """How much is written to standard error."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

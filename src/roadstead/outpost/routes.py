@@ -221,16 +221,16 @@ async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body.model_dump(mode="json"), status_code=error.status_code, headers=error.headers)
 
 
-def build_app(lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
-    """The application; what runs behind it is put into `app.state.running` by the lifespan."""
+def build_app(outpost: Running | None = None) -> FastAPI:
+    """The application in front of an outpost; without one it only describes itself, for the manual."""
     app = FastAPI(
         title="Roadstead outpost",
         version=__version__,
         description="Starts, watches and stops servers for hubs.",
-        lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
     )
+    app.state.running = outpost
     app.include_router(public)
     app.include_router(api)
     app.add_exception_handler(RoadsteadError, _on_roadstead_error)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 class Message(BaseModel):
     """A message: unknown keys are refused, values do not change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, ser_json_bytes="base64")
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _no_control_characters(text: str) -> str:

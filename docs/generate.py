@@ -1,0 +1,104 @@
+"""Writes the parts of the manual that are lists in the code: settings, moves of the lifecycle, errors, the HTTP interface.
+
+Run by the manual's build; what it writes lies in `generated/` and is never edited.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, get_args, get_origin
+
+from pydantic import BaseModel
+
+from roadstead.hub.settings import OutpostSettings as HubOutpostSettings
+from roadstead.outpost import config, lifecycle
+from roadstead.outpost.routes import build_app
+from roadstead.protocol import host, servers, systems
+from roadstead.protocol.errors import STATUS
+
+FOLDER: Final = Path(__file__).parent / "generated"
+
+SETTINGS: Final[dict[str, list[type[BaseModel]]]] = {
+    "outpost-settings": [
+        config.OutpostSettings,
+        config.HubSettings,
+        config.CredentialSettings,
+        config.SystemSettings,
+        config.AppSettings,
+        config.FlavorSettings,
+        config.Allowance,
+        config.Limit,
+        systems.OverrideRule,
+    ],
+    "hub-outposts": [HubOutpostSettings],
+    "messages": [servers.ServerRequest, servers.ServerOptions, servers.ServerView, host.Job],
+}
+
+
+def main() -> None:
+    """Write every list."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, models in SETTINGS.items():
+        _write(name, "\n".join(_model(model) for model in models))
+    _write("lifecycle", _lifecycle())
+    _write("errors", _errors())
+    _write("endpoints", _endpoints())
+    (FOLDER / "openapi.json").write_text(json.dumps(build_app().openapi(), indent=1) + "\n", encoding="utf-8")
+
+
+def _write(name: str, text: str) -> None:
+    path = FOLDER / f"{name}.md"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _model(model: type[BaseModel]) -> str:
+    rows = []
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
+        rows.append((f"`{name}`", _type(field.annotation), default, " ".join((field.description or "").split())))
+    sentence = " ".join((model.__doc__ or "").split())
+    return f"## {model.__name__}\n\n{sentence}\n\n{_table(('name', 'type', 'default', 'meaning'), rows)}"
+
+
+def _type(annotation: object) -> str:
+    """The type as people read it: without the module and without what only bounds it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is None:
+        return getattr(annotation, "__name__", str(annotation)).replace("NoneType", "None")
+    name = getattr(origin, "__name__", str(origin))
+    if name in ("Union", "UnionType"):
+        return " or ".join(_type(argument) for argument in arguments)
+    if name == "Annotated":
+        return _type(arguments[0])
+    if name == "Literal":
+        return " or ".join(f"`{argument}`" for argument in arguments)
+    if name == "Callable":
+        return "function"
+    inner = ", ".join(_type(argument) for argument in arguments if argument is not ...)
+    return f"{name} of {inner}" if inner else name
+
+
+def _lifecycle() -> str:
+    return _table(("state", "event", "next state", "order to the host"), lifecycle.transitions())
+
+
+def _errors() -> str:
+    return _table(("code", "HTTP status"), ((f"`{code.value}`", str(status)) for code, status in STATUS.items()))
+
+
+def _endpoints() -> str:
+    rows = []
+    for path, methods in build_app().openapi()["paths"].items():
+        for method, operation in methods.items():
+            rows.append((f"`{method.upper()} {path}`", operation["summary"], operation.get("description", "")))
+    return _table(("request", "what", "answer"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Spawner classes that misbehave in ways that real ones do."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+
+
+class NeverStarts(SimpleLocalProcessSpawner):
+    """Its start() never comes back."""
+
+    async def start(self) -> Any:
+        await asyncio.sleep(3600)
+
+
+class StartsThenHangs(SimpleLocalProcessSpawner):
+    """Its start() makes a process and then never comes back."""
+
+    async def start(self) -> Any:
+        await super().start()
+        await asyncio.sleep(3600)
+
+
+class StartHangsHard(StartsThenHangs):
+    """The same, and it does not let itself be cancelled either."""
+
+    async def start(self) -> Any:
+        while True:
+            try:
+                await super().start()
+            except asyncio.CancelledError:
+                await asyncio.sleep(3600)
+
+
+class StopHangs(SimpleLocalProcessSpawner):
+    """Its stop() never comes back, unless it is to be quick."""
+
+    async def stop(self, now: bool = False) -> None:
+        await asyncio.sleep(3600)
+
+
+class PollHangs(SimpleLocalProcessSpawner):
+    """Its poll() never comes back."""
+
+    async def poll(self) -> int | None:
+        await asyncio.sleep(3600)
+        return None
+
+
+class PollFails(SimpleLocalProcessSpawner):
+    """Its poll() raises while the file that its home holds is there."""
+
+    async def poll(self) -> int | None:
+        if (Path(self.home_dir) / "poll-fails").exists():
+            raise RuntimeError("the system does not answer")
+        return await super().poll()
+
+
+class Blocks(SimpleLocalProcessSpawner):
+    """Its start() blocks the whole process."""
+
+    async def start(self) -> Any:
+        time.sleep(3600)
+
+
+class EndsItsProcess(SimpleLocalProcessSpawner):
+    """Its start() makes a process and then ends the process that it runs in."""
+
+    async def start(self) -> Any:
+        await super().start()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SlowStart(SimpleLocalProcessSpawner):
+    """Its start() takes as long as the server's options say, three seconds if they say nothing."""
+
+    async def start(self) -> Any:
+        await asyncio.sleep(float(self.environment.get("SLOW_SECONDS", "3")))
+        return await super().start()
+
+
+class Refuses(SimpleLocalProcessSpawner):
+    """Its start() says why not."""
+
+    async def start(self) -> Any:
+        raise RuntimeError("The quota of this project is used up.")
