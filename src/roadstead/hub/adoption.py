@@ -1,0 +1,149 @@
+"""Takes up again, after a restart of the hub, what was starting or running before.
+
+JupyterHub's check at its start is answered by the responder. A server that had been reached before gets its own address
+back as soon as the check is over; one that was still on its way is followed here until it runs or has ended.
+"""
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from jupyterhub.utils import make_ssl_context, utcnow
+from sqlalchemy.orm import object_session
+from tornado.log import app_log
+
+from . import responder
+from .starting import NotStartedError, until_reached
+
+if TYPE_CHECKING:
+    from .spawner import RoadsteadSpawner
+    from .state import Attempt
+
+_ACTIVITY_SECONDS: Final = 60.0
+_PROXY_PAUSES: Final = (0.5, 30.0)
+
+_listening: list[responder.Responder] = []
+
+
+class Adoption:
+    """One server that this process did not start itself."""
+
+    def __init__(self, spawner: "RoadsteadSpawner", attempt: "Attempt") -> None:
+        self._spawner = spawner
+        self._attempt = attempt
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """The route leads to the waiting page as long as this is so."""
+        return self._attempt.url is None
+
+    def settle(self) -> None:
+        """The check is over: give the server its address back, or follow it until it has one."""
+        if self._attempt.url is not None:
+            set_address(self._spawner, self._attempt.url)
+            return
+        self._task = asyncio.get_running_loop().create_task(self._finish(), name=f"roadstead adopts {self._attempt.id}")
+
+    def cancel(self) -> None:
+        """Follow it no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _finish(self) -> None:
+        activity = asyncio.get_running_loop().create_task(self._keep_active())
+        try:
+            url = await until_reached(self._spawner, self._attempt)
+        except NotStartedError as failure:
+            self._spawner.last_failure = str(failure)
+            await self._spawner.end_attempt(self._attempt)
+            await self._spawner.poll_and_notify()
+            return
+        finally:
+            activity.cancel()
+        self._attempt.url = url
+        set_address(self._spawner, url)
+        await self._add_route()
+
+    async def _add_route(self) -> None:
+        pause, longest = _PROXY_PAUSES
+        user, name = self._spawner.user, self._spawner.name
+        while self._spawner.server is not None and self._spawner.pending != "stop":
+            try:
+                await user.settings["proxy"].add_user(user, name)
+                return
+            except Exception:  # noqa: BLE001 - a proxy class may raise anything; the route must come all the same
+                app_log.exception("The route of %s could not be set yet.", self._spawner.log_name)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def _keep_active(self) -> None:
+        """A server that waits for its turn is not idle; whoever ends idle servers looks at this moment."""
+        while True:
+            self._spawner.orm_spawner.last_activity = utcnow(with_tz=False)
+            commit(self._spawner)
+            await asyncio.sleep(_ACTIVITY_SECONDS)
+
+
+def commit(spawner: "RoadsteadSpawner") -> None:
+    """Write changes of a Spawner's row; JupyterHub rolls back what is left uncommitted."""
+    session = object_session(spawner.orm_spawner)
+    if session is not None:
+        session.commit()
+
+
+def set_address(spawner: "RoadsteadSpawner", url: str) -> None:
+    """Make `url` the server's address, in memory and in the database, and store the state that goes with it."""
+    parts = urlsplit(url)
+    server = spawner.server
+    if server is None or parts.hostname is None:
+        return
+    server.proto = parts.scheme
+    server.ip = parts.hostname
+    server.port = parts.port or (443 if parts.scheme == "https" else 80)
+    spawner.orm_spawner.state = spawner.get_state()
+    commit(spawner)
+
+
+def responder_address(spawner: "RoadsteadSpawner") -> str:
+    """The address of this hub's responder, which begins to listen when it is first asked for. Raises OSError."""
+    if not _listening:
+        _listening.append(_listen(spawner, spawner.responder_port))
+        app_log.info("Servers that are still on their way are answered for at %s", _listening[0].address)
+    return _listening[0].address
+
+
+def _listen(spawner: "RoadsteadSpawner", port: int) -> responder.Responder:
+    hub = spawner.hub
+    on_socket = urlsplit(hub.url).scheme not in ("http", "https")
+    ip = spawner.responder_ip or ("127.0.0.1" if on_socket else hub.ip)
+    connect_ip = spawner.responder_connect_ip or (ip if on_socket else urlsplit(hub.url).hostname)
+    try:
+        return responder.listen(
+            ip,
+            port,
+            connect_ip=connect_ip,
+            base_url=hub.base_url.removesuffix("hub/"),
+            hub_url=hub.public_host + hub.base_url,
+            trust=_hub_certificate(spawner),
+        )
+    except OSError as error:
+        if not port:
+            raise
+        app_log.error("Port %d of responder_port cannot be used (%s); taking any free one.", port, error.strerror)
+        return _listen(spawner, 0)
+
+
+def _hub_certificate(spawner: "RoadsteadSpawner") -> ssl.SSLContext | None:
+    """What the hub itself listens with under internal_ssl."""
+    settings: dict[str, Any] = spawner.user.settings
+    if not settings.get("internal_ssl"):
+        return None
+    context: ssl.SSLContext = make_ssl_context(
+        settings["internal_ssl_key"],
+        settings["internal_ssl_cert"],
+        cafile=settings["internal_ssl_ca"],
+        purpose=ssl.Purpose.CLIENT_AUTH,
+    )
+    return context

@@ -1,0 +1,434 @@
+"""The Spawner of a hub whose servers run at outposts: it asks, watches and remembers, and starts nothing itself."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from jupyterhub.spawner import Spawner
+from jupyterhub.utils import maybe_future
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.orm import object_session
+from tornado import web
+from traitlets import Dict, Float, Integer, Unicode, default
+
+from ..protocol.errors import ErrorCode, RoadsteadError
+from ..protocol.identifiers import new_attempt_id
+from ..protocol.model import ServerName
+from ..protocol.servers import Certificates, ServerOptions, ServerRequest, User
+from . import form, state
+from .adoption import Adoption, responder_address
+from .mirror import Mirror
+from .offers import Place, ask, named_place, only_place
+from .options import Form, chosen_system, has_overrides, options_from_form, prefill_from_query, read_options, stored
+from .placement import NotPlacedError, place
+from .records import ServerRecord
+from .refusal import refusal
+from .registry import REGISTRY
+from .request import build_request, build_user, read_certificates
+from .settings import OutpostSettings, outposts_of
+from .starting import NotStartedError, until_over, until_reached
+from .state import Attempt
+
+_SERVER_NAME: Final[TypeAdapter[str]] = TypeAdapter(ServerName)
+
+
+class RoadsteadSpawner(Spawner):  # type: ignore[misc]
+    """Starts servers at outposts."""
+
+    outposts = Dict(
+        config=True,
+        help="""
+        The outposts that this hub uses, by name. Each is a mapping with
+
+        - url: where the outpost is, https://outpost.site.example
+        - credential or credential_file: what the outpost's operator gave this hub, <key id>.<secret>
+        - hub_api_url (optional): where servers of this outpost find the hub's API
+        - display_name (optional): how people see it
+        - ca_file (optional): certificate authorities for https, as PEM
+        - send_auth_state (optional): whether the outpost gets the users' auth_state; no by default
+        """,
+    )
+    state_key_file = Unicode(
+        "roadstead_state_key",
+        config=True,
+        help="""
+        File with the key that encrypts the servers' API tokens in the hub's database; made at the first start of a
+        server if it is not there. With JUPYTERHUB_CRYPT_KEY in the hub's environment that is used instead, and this
+        file, if there is one, only decrypts.
+        """,
+    )
+    place_timeout = Float(
+        30.0, min=0, config=True, help="Seconds for which a start is asked for again when an outpost does not answer."
+    )
+    reach_timeout = Float(
+        300.0, min=1, config=True, help="Seconds that a server which runs may take until it answers at its address."
+    )
+    stop_timeout = Float(
+        60.0, min=0, config=True,
+        help="Seconds to wait for the end of a server; after that the user is free and the outpost goes on ending it.",
+    )  # fmt: skip
+    responder_ip = Unicode(
+        "",
+        config=True,
+        help="""
+        Address on which the hub answers for servers that are still on their way after its restart. The default is the
+        address on which the hub itself listens.
+        """,
+    )
+    responder_connect_ip = Unicode(
+        "", config=True, help="Address under which the proxy reaches the responder, if that is another."
+    )
+    responder_port = Integer(
+        0, min=0, max=65_535, config=True,
+        help="Port of the responder; 0 takes any free one. The proxy has to reach it.",
+    )  # fmt: skip
+
+    @default("apply_user_options")
+    def _nothing_to_apply(self) -> Any:
+        # Options go to the outpost; without a site's own hook JupyterHub would warn that nobody reads them.
+        return lambda spawner, options: None  # noqa: ARG005
+
+    last_failure = ""
+    """Why the last start came to nothing, as a sentence."""
+
+    _attempt: Attempt | None = None
+    _adoption: Adoption | None = None
+    _last_id: str | None = None
+    _answered_for = False
+    _place: Place | None = None
+    _options: ServerOptions | None = None
+    _person: User | None = None
+    _certificates: Certificates | None = None
+    _telling: asyncio.Task[None] | None = None
+
+    # -- what others of this package read
+
+    @property
+    def log_name(self) -> str:
+        """User and server, for the log."""
+        return f"{self.user.name}:{self.name}" if self.name else str(self.user.name)
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that this object holds, if there is one."""
+        return self._attempt
+
+    @property
+    def waiting(self) -> bool:
+        """JupyterHub takes the server as ready after its own restart, but it cannot be reached yet."""
+        return self._adoption is not None and self._adoption.waiting
+
+    @property
+    def record(self) -> ServerRecord | None:
+        """What the mirror has on the attempt, or on the last one as long as that is remembered."""
+        attempt_id = self._attempt.id if self._attempt is not None else self._last_id
+        if attempt_id is None:
+            return None
+        for mirror in self._mirrors().values():
+            if (record := mirror.get(attempt_id)) is not None:
+                return record
+        return None
+
+    def mirror_of(self, attempt: Attempt) -> Mirror | None:
+        """The mirror of an attempt's outpost; None if that is not configured any more."""
+        outposts = self._outposts()
+        return REGISTRY.mirror(attempt.outpost, outposts) if attempt.outpost in outposts else None
+
+    def _outposts(self) -> dict[str, OutpostSettings]:
+        return outposts_of(self.outposts)
+
+    def _mirrors(self) -> dict[str, Mirror]:
+        outposts = self._outposts()
+        return {name: REGISTRY.mirror(name, outposts) for name in outposts}
+
+    @property
+    def _key_file(self) -> Path:
+        return Path(self.state_key_file)
+
+    # -- stored state
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that has to outlive the hub's process, before the outpost hears of it."""
+        stored_state: dict[str, Any] = super().get_state()
+        if self._attempt is not None:
+            stored_state |= state.dump(self._attempt, self.api_token, self._key_file)
+        return stored_state
+
+    def load_state(self, stored_state: Any) -> None:
+        """Take up what an earlier process stored; asks nobody."""
+        super().load_state(stored_state)
+        loaded = state.load(stored_state, self._key_file)
+        if loaded is None:
+            return
+        self._attempt, token = loaded
+        if token is None:
+            self.log.warning(
+                "The stored token of %s cannot be decrypted: its key is gone. It stays valid after the server's end.",
+                self.log_name,
+            )
+        self.api_token = token or ""
+        self._expect()
+
+    def clear_state(self) -> None:
+        """Nothing of the server is left in the hub, no secret in particular."""
+        super().clear_state()
+        if self._adoption is not None:
+            self._adoption.cancel()
+        if self._attempt is not None:
+            self._last_id = self._attempt.id
+            with contextlib.suppress(RuntimeError):
+                if (mirror := self.mirror_of(self._attempt)) is not None:
+                    mirror.release(self._attempt.id)
+        self._attempt = self._adoption = None
+        self._answered_for = False
+
+    def _expect(self) -> None:
+        """Let the mirror follow the attempt; where no loop runs, as in JupyterHub's commands, nothing is followed."""
+        REGISTRY.use(object_session(self.orm_spawner))
+        with contextlib.suppress(RuntimeError):
+            if self._attempt is not None and (mirror := self.mirror_of(self._attempt)) is not None:
+                mirror.expect(self._attempt.id, self)
+
+    # -- the choice
+
+    async def get_options_form(self) -> str:
+        """The start page's fields: all systems of all outposts with what is free on them now."""
+        REGISTRY.use(object_session(self.orm_spawner))
+        offers = await ask(REGISTRY, self._outposts(), await self.people())
+        return form.render(self, offers)
+
+    async def people(self) -> dict[str, User]:
+        """The user as each outpost is to see them."""
+        outposts = self._outposts()
+        auth_state = await self.user.get_auth_state() if any(s.send_auth_state for s in outposts.values()) else None
+        try:
+            return {
+                name: build_user(self, auth_state if settings.send_auth_state else None)
+                for name, settings in outposts.items()
+            }
+        except RoadsteadError as error:
+            raise refusal(error) from None
+
+    async def run_options_from_form(self, form_data: Form) -> dict[str, Any]:
+        """Options from a filled-in start page."""
+        try:
+            options = options_from_form(form_data, {})
+            form.remember(self, options)
+            chosen = chosen_system(form_data)
+            if chosen is not None and has_overrides(form_data, chosen):
+                options = options_from_form(form_data, await self._rules(options))
+                form.remember(self, options)
+        except RoadsteadError as error:
+            raise refusal(error) from None
+        return stored(options)
+
+    async def _rules(self, options: ServerOptions) -> Mapping[str, Any]:
+        place_ = named_place(options, self._outposts())
+        if place_ is None:
+            return {}
+        people = await self.people()
+        offers = await ask(REGISTRY, self._outposts(), {place_.outpost: people[place_.outpost]})
+        if offers.silent:
+            raise offers.silent[0].error
+        return next((offer.system.overrides for offer in offers.systems if offer.system.name == place_.system), {})
+
+    def options_from_query(self, query: Form) -> dict[str, Any]:
+        """A link may propose choices, never make them: whoever follows it sees the start page filled in."""
+        proposed = prefill_from_query(query)
+        if proposed is not None:
+            form.remember(self, proposed)
+        message = "A link filled in this page. Look it through, then press Start."
+        raise refusal(RoadsteadError(ErrorCode.BAD_REQUEST, message), 200)
+
+    async def run_pre_spawn_hook(self) -> None:
+        """The site's hook, then everything about the choice that needs waiting: start() itself must not wait."""
+        await maybe_future(super().run_pre_spawn_hook())
+        try:
+            options = read_options(self.user_options)
+            outposts = self._outposts()
+            chosen = named_place(options, outposts)
+            people = await self.people()
+            if chosen is None:
+                chosen = only_place(options, await ask(REGISTRY, outposts, people))
+        except RoadsteadError as error:
+            self._fail(error)
+        self._place = chosen
+        self._options = options.model_copy(update={"system": chosen.system})
+        self._person = people[chosen.outpost]
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """The certificates go along with the request; the outpost puts them where the server runs."""
+        self._certificates = await asyncio.to_thread(read_certificates, paths, dict(self.internal_trust_bundles))
+        return paths
+
+    # -- start
+
+    def start(self) -> Coroutine[Any, Any, str]:
+        """Ask an outpost for a server; pending until it answers at its address, which is returned.
+
+        A plain function: JupyterHub commits what it leaves in the database before it awaits anything, so that the
+        attempt's id is safe before the outpost hears of it.
+        """
+        self.last_failure = ""
+        assert self._place is not None
+        assert self._options is not None
+        assert self._person is not None
+        REGISTRY.use(object_session(self.orm_spawner))
+        settings = self._outposts()[self._place.outpost]
+        try:
+            request = build_request(self, settings, self._options, self._person, self._certificates)
+        except RoadsteadError as error:
+            self._fail(error)
+        attempt = Attempt(
+            id=new_attempt_id(),
+            outpost=self._place.outpost,
+            system=self._place.system,
+            app=self._options.app,
+            flavor=self._options.flavor,
+        )
+        form.forget(self)
+        self._attempt = attempt
+        self.orm_spawner.state = self.get_state()
+        return self._start(attempt, request)
+
+    async def _start(self, attempt: Attempt, request: ServerRequest) -> str:
+        mirror = self.mirror_of(attempt)
+        assert mirror is not None
+        try:
+            view = await place(
+                mirror, attempt.id, request, seconds=self.place_timeout, clearing_seconds=max(self.stop_timeout, 1.0)
+            )
+        except NotPlacedError as failure:
+            if not failure.perhaps:
+                # Nothing is there to be stopped, and poll() says so.
+                self._last_id, self._attempt = attempt.id, None
+                mirror.release(attempt.id)
+            self._fail(failure.error)
+        record = mirror.accept(view, self)
+        try:
+            url = await until_reached(self, attempt)
+        except NotStartedError as failure:
+            self._fail(RoadsteadError(ErrorCode.INTERNAL, str(failure)), failure.reason)
+        if record.api_token:
+            # The class behind it took up a server that has a token of its own, and will do so again.
+            self.api_token, self.will_resume = record.api_token, True
+        attempt.url = url
+        return url
+
+    def _fail(self, error: RoadsteadError, reason: str = "") -> NoReturn:
+        self.last_failure = error.sentence
+        raise refusal(error, reason=reason) from None
+
+    # -- life
+
+    async def poll(self) -> int | None:
+        """Whether the server lives, from memory alone: None also while nothing is known of it."""
+        if self._attempt is None:
+            return 0
+        mirror = self.mirror_of(self._attempt)
+        if mirror is None:
+            return None
+        record = mirror.get(self._attempt.id)
+        if record is None:
+            self._expect()
+            return None
+        return record.exit_code
+
+    async def stop(self, now: bool = False) -> None:  # noqa: ARG002 - the outpost's Spawner decides how
+        """End the server. Without an answer of the outpost this goes on in the background; the user is free."""
+        if self._adoption is not None:
+            self._adoption.cancel()
+        if self._attempt is not None:
+            await self.end_attempt(self._attempt)
+
+    async def end_attempt(self, attempt: Attempt) -> None:
+        """Ask for the end of an attempt until the outpost has heard it, and wait for it as long as is configured."""
+        mirror = self.mirror_of(attempt)
+        if mirror is None:
+            self.log.warning(
+                "Server %s of %s cannot be ended: the outpost '%s' is not configured any more.",
+                attempt.id,
+                self.log_name,
+                attempt.outpost,
+            )
+            return
+        record = mirror.expect(attempt.id)
+        asked = mirror.cancel(attempt.id)
+        await asyncio.wait({asked}, timeout=min(self.stop_timeout, 10.0))
+        if not asked.done():
+            self.log.warning(
+                "The outpost '%s' does not take the end of %s yet; it is asked again.", attempt.outpost, self.log_name
+            )
+            return
+        if not await until_over(mirror, record, self.stop_timeout):
+            self.log.warning(
+                "%s has not ended within %s seconds; its outpost goes on.", self.log_name, self.stop_timeout
+            )
+
+    def attempt_over(self) -> None:
+        """The mirror has learned that the server is over: tell JupyterHub now rather than at its next poll."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell_end())
+
+    async def _tell_end(self) -> None:
+        # While something is pending, JupyterHub looks itself, and who is to be told is not registered yet.
+        while self.pending:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        if self.ready and self._attempt is not None:
+            await self.poll_and_notify()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """The event log of the start, from its beginning."""
+        seen, furthest = 0, 0
+        while (record := self.record) is None and self.pending == "spawn":  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        while record is not None:
+            version = record.version
+            for line in record.lines_after(seen):
+                seen = line.number
+                event: dict[str, Any] = {"message": line.message}
+                if line.progress is not None:
+                    furthest = max(furthest, line.progress)
+                    event["progress"] = furthest
+                yield event
+            if record.over:
+                return
+            mirror = self._mirrors().get(self._attempt.outpost) if self._attempt is not None else None
+            if mirror is None:
+                return
+            await mirror.changed(record, version)
+
+    # -- the hub's restart
+
+    async def get_url(self) -> str:
+        """What JupyterHub is to check at its start: the responder, never the user's server."""
+        if self._attempt is None or self.server is None:
+            return str(await super().get_url())
+        try:
+            address = responder_address(self)
+        except OSError as error:
+            self.log.error("The responder cannot listen: %s. Servers are checked at their own address.", error)  # noqa: TRY400
+            return str(await super().get_url())
+        self._answered_for = True
+        self._adoption = Adoption(self, self._attempt)
+        # JupyterHub takes host and port from what is returned here, but not the scheme.
+        self.server.proto = address.partition(":")[0]
+        return address + str(self.server.base_url)
+
+    def start_polling(self) -> None:
+        """JupyterHub calls this when a start is complete, and after its check at its own start."""
+        super().start_polling()
+        if self._answered_for and self._adoption is not None:
+            self._answered_for = False
+            self._adoption.settle()
+
+    async def rename(self, old_name: str, new_name: str) -> None:  # noqa: ARG002
+        """A stopped server keeps nothing under its name here; the new one has to suit outposts too."""
+        try:
+            _SERVER_NAME.validate_python(new_name)
+        except ValidationError:
+            raise web.HTTPError(
+                400, "Servers at outposts have names of letters, digits, '.', '_' and '-', at most 63, no more."
+            ) from None
