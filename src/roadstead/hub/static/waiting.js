@@ -88,11 +88,13 @@ function follow() {
   };
 }
 
-// This page leads elsewhere when the server has become ready, is gone, or somebody has to log in again.
+// This page leads elsewhere when the server has become ready, is gone, or somebody has to log in again; and where the
+// page answers and the stream does not, what this page knows is too old.
 async function again() {
   try {
     const answer = await fetch(window.location.href, { redirect: "manual" });
-    if (answer.type === "opaqueredirect" || answer.status === 404) return window.location.reload();
+    const elsewhere = answer.type === "opaqueredirect" || answer.status === 404;
+    if (elsewhere || (answer.ok && failures > RETRY_MS.length)) return window.location.reload();
   } catch {
     // Still away; the stream says so itself.
   }
