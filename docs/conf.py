@@ -1,6 +1,13 @@
 """How the manual is built: MyST Markdown with Sphinx, one folder for each kind of page."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import generate
+
+generate.main()
 
 project = "Roadstead"
 copyright = "2026, the Roadstead contributors"  # noqa: A001
@@ -9,7 +16,7 @@ release = installed_version("roadstead")
 version = release
 
 extensions = ["myst_parser", "sphinx_copybutton"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated"]
 nitpicky = True
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]

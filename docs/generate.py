@@ -1,4 +1,4 @@
-"""Writes the parts of the manual that are lists in the code: settings, moves of the lifecycle, errors, the HTTP interface.
+"""Writes the parts of the manual that are lists in the code: settings, the lifecycle, errors, endpoints.
 
 Run by the manual's build; what it writes lies in `generated/` and is never edited.
 """

@@ -15,7 +15,7 @@ from .up.errors import UpError
 
 STATE = click.option(
     "--state",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The state folder [default: $ROADSTEAD_STATE, else ~/.local/share/roadstead, for root /var/lib/roadstead].",
 )
 

@@ -49,7 +49,7 @@ def leave_root(state: Path, say: Callable[[str], None], *, make: bool = False) -
         del os.environ[name]
     os.environ.update(HOME=str(state), USER=entry.pw_name, LOGNAME=entry.pw_name)
     _check_reach(entry.pw_name, state)
-    os.chdir(state)
+    os.chdir(state if state.is_dir() and os.access(state, os.X_OK) else "/")
 
 
 def _own_account(say: Callable[[str], None]) -> int:
@@ -90,7 +90,7 @@ def _entry(uid: int) -> pwd.struct_passwd:
 
 
 def _check_reach(name: str, state: Path) -> None:
-    needed = {Path(sys.executable): os.X_OK, Path(roadstead.__file__): os.R_OK, state: os.R_OK | os.W_OK | os.X_OK}
+    needed = {Path(sys.executable): os.X_OK, Path(roadstead.__file__): os.R_OK, state: os.F_OK}
     for path, mode in needed.items():
         if not os.access(path, mode):
             remedy = "name another folder with --state" if path == state else "install Roadstead elsewhere, as /opt"

@@ -1,5 +1,6 @@
 """The state folder of `roadstead up`: what is where, made at the first start, checked at each."""
 
+import errno
 import os
 import secrets
 import socket
@@ -55,6 +56,8 @@ def open_state(folder: Path, *, make: bool = False) -> State:
     """Open the state folder, with `make` also one that is missing or empty. Raises UpError."""
     folder = Path.cwd() / folder
     try:
+        if folder.exists() and folder.stat().st_uid != os.geteuid():
+            raise UpError(f"The state folder {folder} belongs to another account; work as {_owner(folder)}.")
         if make and not (folder.is_dir() and any(folder.iterdir())):
             return _make(folder)
         return _open(folder)
@@ -63,8 +66,10 @@ def open_state(folder: Path, *, make: bool = False) -> State:
             f"The state folder {folder} cannot be used (permission denied: {error.filename}); "
             f"give it back to this account with: sudo chown -R {os.getuid()} {folder} && chmod -R u+rwX {folder}"
         ) from None
-    except (NotADirectoryError, FileExistsError):
-        raise UpError(f"{folder} is a file, not a state folder; name another place with --state.") from None
+    except (NotADirectoryError, FileExistsError) as error:
+        raise UpError(
+            f"{error.filename} is a file and must be a folder; move it away, or name another place with --state."
+        ) from None
 
 
 def _make(folder: Path) -> State:
@@ -78,7 +83,7 @@ def _make(folder: Path) -> State:
 def _open(folder: Path) -> State:
     if not folder.is_dir():
         if folder.exists():
-            raise NotADirectoryError
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
         raise UpError(f"There is no state folder at {folder}; name it with --state, or start with: roadstead up")
     if folder.stat().st_uid != os.geteuid():
         raise UpError(

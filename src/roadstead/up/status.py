@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,11 @@ from .processes import recorded
 from .programs import Door, answers, health_urls
 from .state import State
 from .supervisor import NAMES
+
+PATIENCE: Final = 3.0
+"""Seconds that the outpost may take to list its servers."""
+
+Source = Literal["outpost", "process table"]
 
 
 class ProcessStatus(BaseModel):
@@ -40,20 +45,17 @@ class Status(BaseModel):
     """Its pid."""
     processes: dict[str, ProcessStatus]
     servers: list[Running]
-    servers_from: Literal["outpost", "process table"]
+    servers_from: Source
 
 
 async def status(state: State) -> Status:
     """Look at everything at once."""
     supervisor = recorded(state, "supervisor")
     urls = dict.fromkeys(NAMES, "") | health_urls(state, _door(supervisor.url if supervisor else ""))
-    checks = await asyncio.gather(*(_process(state, name, urls[name]) for name in NAMES))
+    (servers, source), *checks = await asyncio.gather(
+        _servers(state), *(_process(state, name, urls[name]) for name in NAMES)
+    )
     processes = dict(zip(NAMES, checks, strict=True))
-    try:
-        servers = await listed(state)
-        source: Literal["outpost", "process table"] = "outpost"
-    except RoadsteadError:
-        servers, source = await asyncio.to_thread(seen, state), "process table"
     return Status(
         up=supervisor is not None and all(each.state == "ready" for each in processes.values()),
         url=supervisor.url if supervisor else None,
@@ -68,6 +70,14 @@ async def status(state: State) -> Status:
 def _door(url: str) -> Door:
     address, _, port = url.removeprefix("http://").rpartition(":")
     return Door(address or "127.0.0.1", int(port or 0))
+
+
+async def _servers(state: State) -> tuple[list[Running], Source]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await listed(state), "outpost"
+    except (RoadsteadError, TimeoutError):
+        return await asyncio.to_thread(seen, state), "process table"
 
 
 async def _process(state: State, name: str, url: str) -> ProcessStatus:

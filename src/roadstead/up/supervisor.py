@@ -152,7 +152,7 @@ def _welcome(state: State, door: Door) -> list[str]:
         "",
         f"Roadstead is ready: {door.url}",
         f"  Log in with a name of your choice and the password {read_secret(state, 'password')}",
-        f"  (kept in {password}; 'admin', who may see everything, has another in {password.parent}/admin-password)",
+        f"  The password is kept in {password}; 'admin', who may see everything, has another beside it.",
         "  Whoever has the password can log in under any name, and all servers run as one account of this machine.",
         "",
         "Ctrl-C ends hub, proxy and outpost and leaves running servers alone: 'roadstead up' finds them again.",
