@@ -25,7 +25,9 @@ KEY_VARIABLE: Final = "ROADSTEAD_SERVER_KEY"
 def local_system(folder: Path, **changes: Any) -> dict[str, Any]:
     """A system that starts tiny servers on this machine."""
     homes = str(folder / "homes" / "{username}")
-    config = {"SimpleLocalProcessSpawner": {"cmd": TINY, "args": [], "home_dir_template": homes}}
+    # A signal that comes while Python is just starting may be lost: do not wait long before the next.
+    pauses = {"interrupt_timeout": 1, "term_timeout": 2}
+    config = {"SimpleLocalProcessSpawner": {"cmd": TINY, "args": [], "home_dir_template": homes} | pauses}
     return {"spawner_class": "simple", "poll_interval": 0.5, "silence_timeout": 5.0, "config": config} | changes
 
 

@@ -34,7 +34,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(settings: OutpostSettings) -> socket.socket:
-    """The socket of the outpost, its address written down for others. Raises ConfigurationError when it is taken."""
+    """The socket of the outpost. Raises ConfigurationError when its address is taken."""
     family = socket.AF_INET6 if ":" in settings.ip else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,11 +51,15 @@ def _listen(settings: OutpostSettings) -> socket.socket:
                 )
             ],
         ) from error
-    scheme = "https" if settings.tls_certificate else "http"
-    host = f"[{settings.ip}]" if family is socket.AF_INET6 else settings.ip
-    settings.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (settings.state_folder / "address").write_text(f"{scheme}://{host}:{listener.getsockname()[1]}\n")
     return listener
+
+
+def _announce(settings: OutpostSettings, listener: socket.socket) -> None:
+    """From now on connections wait for an answer; the address is written down for others."""
+    listener.listen(2048)
+    scheme = "https" if settings.tls_certificate else "http"
+    host = f"[{settings.ip}]" if ":" in settings.ip else settings.ip
+    (settings.state_folder / "address").write_text(f"{scheme}://{host}:{listener.getsockname()[1]}\n")
 
 
 async def _serve(settings: OutpostSettings, config_file: Path) -> None:
@@ -71,6 +75,7 @@ async def _serve(settings: OutpostSettings, config_file: Path) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=3,
             )
+            _announce(settings, listener)
             await _Server(config, outpost).serve([listener])
 
 

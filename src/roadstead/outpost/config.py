@@ -134,7 +134,7 @@ class SystemSettings(_Settings):
     description: Text = ""
     """A sentence for people."""
     spawner_class: str | type
-    """A name that packages register for JupyterHub, such as `simple` or `docker`, a dotted path, or the class itself."""
+    """A name that packages register with JupyterHub, such as `docker`, a dotted path, or the class itself."""
     config: dict[str, dict[str, Any]] = {}
     """Sections of configuration for this system alone, such as {"DockerSpawner": {"image": "..."}}."""
     hub_config: dict[Name, dict[str, dict[str, Any]]] = {}

@@ -179,16 +179,6 @@ class Border:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = _KNOWN_LIST_BYTES if scope["path"].endswith("/known") else MAX_REQUEST_BYTES
-        taken = 0
-
-        async def bounded() -> AsgiMessage:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                raise RoadsteadError(ErrorCode.TOO_LARGE, f"The request is larger than {limit} bytes.")
-            return message
 
         async def marked(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":
@@ -196,7 +186,34 @@ class Border:
                 message["headers"] = [*message.get("headers", []), header]
             await send(message)
 
-        await self._app(scope, bounded, marked)
+        limit = _KNOWN_LIST_BYTES if scope["path"].endswith("/known") else MAX_REQUEST_BYTES
+        body = await _body(receive, limit)
+        if body is None:
+            too_large = RoadsteadError(ErrorCode.TOO_LARGE, f"The request is larger than {limit} bytes.")
+            await _problem(too_large)(scope, receive, marked)
+            return
+        given = False
+
+        async def replayed() -> AsgiMessage:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replayed, marked)
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body of a request; None when it is larger than the limit."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body", False):
+            return body
 
 
 def _problem(error: RoadsteadError) -> JSONResponse:
@@ -221,9 +238,21 @@ async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body.model_dump(mode="json"), status_code=error.status_code, headers=error.headers)
 
 
+class _Application(FastAPI):
+    """FastAPI describes a 422 for everything that is validated; here such answers are 400 in our own form."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description, without answers that are never given."""
+        description = super().openapi()
+        for methods in description["paths"].values():
+            for operation in methods.values():
+                operation["responses"].pop("422", None)
+        return description
+
+
 def build_app(outpost: Running | None = None) -> FastAPI:
     """The application in front of an outpost; without one it only describes itself, for the manual."""
-    app = FastAPI(
+    app = _Application(
         title="Roadstead outpost",
         version=__version__,
         description="Starts, watches and stops servers for hubs.",

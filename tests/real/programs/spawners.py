@@ -88,3 +88,11 @@ class Refuses(SimpleLocalProcessSpawner):
 
     async def start(self) -> Any:
         raise RuntimeError("The quota of this project is used up.")
+
+
+class StopsSlowly(SimpleLocalProcessSpawner):
+    """Its stop() takes three seconds."""
+
+    async def stop(self, now: bool = False) -> None:
+        await asyncio.sleep(3)
+        await super().stop(now=True)
