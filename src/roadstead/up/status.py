@@ -52,9 +52,9 @@ async def status(state: State) -> Status:
     """Look at everything at once."""
     supervisor = recorded(state, "supervisor")
     urls = dict.fromkeys(NAMES, "") | health_urls(state, _door(supervisor.url if supervisor else ""))
-    (servers, source), *checks = await asyncio.gather(
-        _servers(state), *(_process(state, name, urls[name]) for name in NAMES)
-    )
+    listing = asyncio.create_task(_servers(state))
+    checks = await asyncio.gather(*(_process(state, name, urls[name]) for name in NAMES))
+    servers, source = await listing
     processes = dict(zip(NAMES, checks, strict=True))
     return Status(
         up=supervisor is not None and all(each.state == "ready" for each in processes.values()),
