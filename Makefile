@@ -90,6 +90,7 @@ $(BUILD)/hub55: $(VENV)/.dev
 	@echo "Making an environment with JupyterHub 5.5."
 	@mkdir -p $(BUILD)
 	@$(PYTHON) -m nox --envdir $(PREFIX)/.nox --install-only -s hub55 >$(BUILD)/hub55.log 2>&1 || { cat $(BUILD)/hub55.log; exit 1; }
+	@ln -sfn ../node_modules $(PREFIX)/.nox/node_modules
 	@touch $@
 
 .PHONY: test

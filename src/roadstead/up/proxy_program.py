@@ -32,11 +32,12 @@ def find_node() -> str:
 
 
 def find_proxy(*places: Path) -> list[str] | None:
-    """The command of the proxy: from `node_modules` in one of these folders, else on PATH; None if there is none.
+    """The command of the proxy, or None if there is none.
 
-    One on PATH is taken only if it is new enough.
+    It is looked for in `node_modules` beside Python's environment, then in these folders, then on PATH; there it is taken
+    only if it is new enough.
     """
-    for place in places:
+    for place in (Path(sys.prefix).parent, *places):
         if (place / _SCRIPT).is_file():
             return [find_node(), str(place / _SCRIPT)]
     found = shutil.which("configurable-http-proxy")
@@ -45,8 +46,7 @@ def find_proxy(*places: Path) -> list[str] | None:
 
 def proxy_command(state: Path, say: Callable[[str], None]) -> list[str]:
     """The command of the proxy, installed into the state folder if there is none yet. Raises UpError."""
-    beside_environment = Path(sys.prefix).parent
-    if command := find_proxy(beside_environment, state):
+    if command := find_proxy(state):
         return command
     say("configurable-http-proxy is missing: installing it into the state folder with npm.")
     install(state)
