@@ -60,7 +60,8 @@ $(PREFIX)/node_modules/.package-lock.json: $(wildcard src/roadstead/up/proxy/*.j
 	@$(PYTHON) -m roadstead.up.proxy_program $(PREFIX)
 	@touch $@
 
-.PHONY: env-run env-test
+.PHONY: proxy env-run env-test
+proxy: $(VENV)/.up $(PREFIX)/node_modules/.package-lock.json
 env-run: packages-run $(VENV)/.up $(PREFIX)/node_modules/.package-lock.json
 env-test: packages-test $(VENV)/.dev $(PREFIX)/node_modules/.package-lock.json
 	@command -v chromium >/dev/null || $(PYTHON) -m playwright install --with-deps chromium

@@ -34,8 +34,8 @@ def find_node() -> str:
 def find_proxy(*places: Path) -> list[str] | None:
     """The command of the proxy, or None if there is none.
 
-    It is looked for in `node_modules` beside Python's environment, then in these folders, then on PATH; there it is taken
-    only if it is new enough.
+    It is looked for in `node_modules` beside Python's environment, then in these folders, then on PATH, where it must
+    be new enough.
     """
     for place in (Path(sys.prefix).parent, *places):
         if (place / _SCRIPT).is_file():
