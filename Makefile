@@ -29,6 +29,8 @@ PYTEST := $(PYTHON) -m pytest -o cache_dir=$(BUILD)/pytest
 .PHONY: help
 help:
 	@echo 'make run           start hub, proxy and outpost on this machine; ARGS="--port 9000" passes options on'
+	@echo 'make status        what of it runs'
+	@echo 'make down          end it, running servers too'
 	@echo 'make test          everything: lint, manual, unit, real and browser tests on both JupyterHub lines'
 	@echo 'make test-unit     the tests that do no input or output'
 	@echo 'make lint          ruff and mypy'
@@ -71,6 +73,10 @@ env-test: packages-test $(VENV)/.dev $(PREFIX)/node_modules/.package-lock.json
 .PHONY: run
 run: env-run
 	@exec $(VENV)/bin/roadstead up --state $(STATE) $(ARGS)
+
+.PHONY: status down
+status down:
+	@$(VENV)/bin/roadstead $@ --state $(STATE) $(ARGS)
 
 .PHONY: lint
 lint: packages-run $(VENV)/.dev

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
 import roadstead
 
+from .account import default_state
 from .child import Child
 from .configuration import prepare
 from .errors import UpError
@@ -147,7 +150,8 @@ def _already(state: State) -> str:
 
 def _welcome(state: State, door: Door) -> list[str]:
     password = state.secrets / "password"
-    named = "" if "ROADSTEAD_STATE" in os.environ else f" --state {_short(state.folder)}"
+    command = "roadstead" if shutil.which("roadstead") else str(Path(sys.executable).with_name("roadstead"))
+    named = "" if state.folder == default_state() else f" --state {state.folder}"
     lines = [
         "",
         f"Roadstead is ready: {door.url}",
@@ -156,7 +160,7 @@ def _welcome(state: State, door: Door) -> list[str]:
         "  Whoever has the password can log in under any name, and all servers run as one account of this machine.",
         "",
         "Ctrl-C ends hub, proxy and outpost and leaves running servers alone: 'roadstead up' finds them again.",
-        f"To end everything: roadstead down{named}",
+        f"To end everything: {command} down{named}",
         "",
     ]
     if door.address not in ("127.0.0.1", "::1", "localhost"):
@@ -164,7 +168,3 @@ def _welcome(state: State, door: Door) -> list[str]:
             2, "  WARNING: everybody who reaches this machine can reach it, and the password travels unencrypted."
         )
     return lines
-
-
-def _short(path: Path) -> str:
-    return f"'{path}'" if " " in str(path) else str(path)
