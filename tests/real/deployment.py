@@ -1,6 +1,7 @@
 """A real deployment: JupyterHub, configurable-http-proxy and outposts as processes of their own, each killed alone."""
 
 import json
+import re
 import secrets
 import signal
 import socket
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
+import psutil
 
+from roadstead.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION
 from roadstead.up.proxy_program import find_proxy
 from tests.real.outposts import Outpost, local_system
 
@@ -86,8 +89,9 @@ class Process:
         return self.process is not None and self.process.poll() is None
 
     def said(self, characters: int = 6000) -> str:
-        """The end of its log."""
-        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
+        """The end of its log, without the lines of single requests."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(line for line in lines if " log:1" not in line)[-characters:]
 
     def clean_up(self) -> None:
         """End it for good."""
@@ -122,12 +126,14 @@ class Deployment:
             "PYTHONUNBUFFERED": "1",
             "HOME": str(folder),
         }
+        options = ["--ip", "127.0.0.1", "--port", str(self.proxy_port), "--api-ip", "127.0.0.1"]
+        options += ["--api-port", str(self.proxy_api_port)]
+        options += ["--error-target", f"http://127.0.0.1:{self.hub_port}/hub/error"]
         command = find_proxy(ROOT)
         assert command is not None, "configurable-http-proxy is missing: run 'make proxy'"
         self.proxy = Process(
             "proxy",
-            [*command, "--ip", "127.0.0.1", "--port", str(self.proxy_port), "--api-ip", "127.0.0.1"]
-            + ["--api-port", str(self.proxy_api_port), "--error-target", f"http://127.0.0.1:{self.hub_port}/hub/error"],
+            [*command, *options],
             folder,
             environment | {"CONFIGPROXY_AUTH_TOKEN": self._proxy_token},
         )
@@ -145,7 +151,7 @@ class Deployment:
         self.start_proxy()
         self.begin_hub()
         for outpost in self.outposts.values():
-            outpost.wait_for(lambda outpost=outpost: httpx.get(f"{outpost.url}/health").json()["status"] == "ok")
+            wait_for_outpost(outpost)
         self.wait_for_hub()
 
     def write_config(self) -> None:
@@ -172,7 +178,7 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{self.proxy_api_port}"
 c.ConfigurableHTTPProxy.auth_token = {self._proxy_token!r}
 c.JupyterHub.services = [{{"name": "test", "api_token": {self.token!r}}}]
 c.JupyterHub.load_roles = [{ADMIN | {"services": ["test"]}!r}]
-c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
+c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 1}}
 {self.lines}
 configure(c)
 """
@@ -190,7 +196,7 @@ configure(c)
     def wait_for_hub(self, seconds: float = 60) -> float:
         """Wait until the hub answers; how long that took."""
         begun = time.monotonic()
-        wait_until(f"the hub answers\n{self.hub.said()}", self._hub_answers, seconds)
+        wait_until(f"the hub answers\n{self.hub.said()}", self.hub_answers, seconds)
         return time.monotonic() - begun
 
     def restart_hub(self, number: int = signal.SIGKILL) -> float:
@@ -199,7 +205,8 @@ configure(c)
         self.begin_hub()
         return self.wait_for_hub()
 
-    def _hub_answers(self) -> bool:
+    def hub_answers(self) -> bool:
+        """Whether the hub serves its API."""
         assert self.hub.alive, f"the hub ended:\n{self.hub.said()}"
         try:
             return self._http.get(f"{self.hub_api}/").status_code == 200
@@ -216,13 +223,13 @@ configure(c)
 
     # -- REST
 
-    def api(self, method: str, path: str, token: str | None = None, **body: Any) -> httpx.Response:
+    def api(self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str = "") -> httpx.Response:
         """Call the hub's API directly, as administrator or with another token."""
         return self._http.request(
             method,
             f"{self.hub_api}{path}",
             headers={"Authorization": f"token {token or self.token}"},
-            content=json.dumps(body) if body or method == "POST" else None,
+            content=json.dumps(body or {}) if body or method == "POST" else None,
         )
 
     def add_user(self, name: str) -> str:
@@ -235,7 +242,7 @@ configure(c)
     def begin_server(self, user: str, name: str = "", **options: Any) -> httpx.Response:
         """Ask the hub for a server."""
         self.api("POST", f"/users/{user}")
-        return self.api("POST", server_path(user, name), **({"user_options": options} if options else {}))
+        return self.api("POST", server_path(user, name), {"user_options": options} if options else None)
 
     def start_server(self, user: str, name: str = "", **options: Any) -> None:
         """Ask for a server and wait until it is ready."""
@@ -245,7 +252,7 @@ configure(c)
 
     def stop_server(self, user: str, name: str = "", **body: Any) -> httpx.Response:
         """Ask the hub for the end of a server."""
-        return self.api("DELETE", server_path(user, name), **body)
+        return self.api("DELETE", server_path(user, name), body)
 
     def server(self, user: str, name: str = "") -> dict[str, Any] | None:
         """The hub's model of an active server; None when it has none."""
@@ -262,7 +269,7 @@ configure(c)
             return model if model is not None and model["ready"] and self.reach(user, name) else None
 
         try:
-            return wait_until("the server is ready", ready, seconds)  # type: ignore[return-value]
+            return wait_until("the server is ready", ready, seconds) or {}
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.server(user, name)}\n{self.hub.said()}") from None
 
@@ -320,6 +327,34 @@ configure(c)
             ).fetchone()
         return dict(json.loads(row[0])) if row and row[0] else {}
 
+    def ask_outpost(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, outpost: str = "site"
+    ) -> httpx.Response:
+        """Speak to an outpost as the hub does."""
+        at = self.outposts[outpost]
+        headers = {"Authorization": f"Bearer {at.tokens['hub']}", PROTOCOL_HEADER: str(PROTOCOL_VERSION)}
+        return self._http.request(method, f"{at.url}/api/v1{path}", headers=headers, json=body)
+
+    def initialized_in(self) -> float:
+        """How long JupyterHub took to check its servers at its last start, by its own measure."""
+        found = re.findall(r"Initialized \d+ spawners in ([0-9.]+) seconds", self.hub.said(1_000_000))
+        return float(found[-1])
+
+    def processes(self, user: str, name: str = "") -> list[psutil.Process]:
+        """The leading process of each server of this user and name, wherever it runs."""
+        found = []
+        for outpost in self.outposts.values():
+            for family in outpost.servers().values():
+                environment = family[0].environ()
+                if (environment.get("JUPYTERHUB_USER"), environment.get("JUPYTERHUB_SERVER_NAME", "")) == (user, name):
+                    found.append(family[0])
+        return found
+
+    def attempt(self, user: str, name: str = "") -> str:
+        """The id of the attempt that the hub's database holds, waited for."""
+        stored = wait_until("the attempt is stored", lambda: self.stored_state(user, name))
+        return str(stored["roadstead"]["id"])
+
     # -- a person
 
     @contextmanager
@@ -363,6 +398,11 @@ class Browser:
 def outpost_at_fixed_port(folder: Path, **changes: Any) -> Outpost:
     """An outpost that comes back at the same address when it is started again."""
     return Outpost(folder, **({"systems": {"local": local_system(folder)}} | changes), port=free_port())
+
+
+def wait_for_outpost(outpost: Outpost) -> None:
+    """Wait until all systems of an outpost can start servers."""
+    outpost.wait_for(lambda: httpx.get(f"{outpost.url}/health").json()["status"] == "ok")
 
 
 def server_path(user: str, name: str) -> str:

@@ -51,6 +51,7 @@ class Mirror:
         self._cancels: dict[str, asyncio.Task[None]] = {}
         self._seq: int | None = None
         self._connected = asyncio.Event()
+        self._came = asyncio.Event()
         self._doubtful = asyncio.Event()
         self._suspicious = False
         self._few = asyncio.Semaphore(_AT_ONCE)
@@ -249,6 +250,7 @@ class Mirror:
             app_log.info("The event stream of outpost '%s' stands again.", self.client.name)
         self.trouble = None
         self._connected.set()
+        self._came.set()
 
     def _lose(self, error: RoadsteadError) -> None:
         self._connected.clear()
@@ -316,10 +318,14 @@ class Mirror:
     # -- the hub's list
 
     async def _tell_known(self) -> None:
-        first, then = _KNOWN_SECONDS
-        await self._connected.wait()
-        await asyncio.sleep(first)
+        soon, later = _KNOWN_SECONDS
         while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(later):
+                    await self._came.wait()
+                    # A hub that has just started is let finish that first.
+                    await asyncio.sleep(soon)
+            self._came.clear()
             await self._connected.wait()
             ids = await self._known()
             if ids is not None:
@@ -329,7 +335,6 @@ class Mirror:
                     app_log.warning("The list of known servers was not taken: %s", error.sentence)
                 else:
                     self._compare(answer.unknown_here, answer.will_end)
-            await asyncio.sleep(then)
 
     def _compare(self, unknown_here: list[str], will_end: list[str]) -> None:
         if will_end:
