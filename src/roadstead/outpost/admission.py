@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..protocol.errors import ErrorCode, RoadsteadError
-from ..protocol.servers import ServerRequest
+from ..protocol.servers import ServerRequest, Titles
 from .config import Allowance, AppSettings, OutpostSettings, SystemSettings
 from .flavors import flavors_for, label, obstacle
 from .ledger import Usage
@@ -18,6 +18,7 @@ class Grant:
     system: str
     app: str | None
     flavor: str | None
+    titles: Titles
     allowance: Allowance
     label: str
     settings: dict[str, Any]
@@ -41,6 +42,11 @@ async def examine(outpost: OutpostSettings, hub: str, request: ServerRequest) ->
         system=name,
         app=app_name,
         flavor=flavor_name,
+        titles=Titles(
+            system=system.display_name or name,
+            app=(app.display_name if app else None) or app_name,
+            flavor=getattr(allowance, "display_name", None) or flavor_name,
+        ),
         allowance=allowance,
         label=title,
         settings=(app.settings if app else {}) | _flavor_settings(allowance) | options.overrides,

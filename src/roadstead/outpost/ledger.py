@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.host import SpawnerState
-from ..protocol.servers import End, ServerRequest, ServerState
+from ..protocol.servers import End, ServerRequest, ServerState, Titles
 from .lifecycle import Record
 from .schema import CANCELLED, EVENTS, FLOORS, SERVERS
 from .secrets import Keyring
@@ -35,6 +35,7 @@ class Attempt:
     system: str
     app: str | None
     flavor: str | None
+    titles: Titles
     record: Record
     digest: str
     request: str
@@ -76,13 +77,15 @@ def _attempt(row: Row[Any]) -> Attempt:
         starts=values.pop("starts"),
         end=End.model_validate_json(end) if end else None,
     )
-    return Attempt(record=record, **values)
+    titles = Titles.model_validate_json(values.pop("titles"))
+    return Attempt(record=record, titles=titles, **values)
 
 
 def _values(attempt: Attempt) -> dict[str, Any]:
     values = {name: getattr(attempt, name) for name in Attempt.__slots__ if name != "record"}
     record = attempt.record
     return values | {
+        "titles": attempt.titles.model_dump_json(),
         "state": record.state.value,
         "starts": record.starts,
         "end": record.end.model_dump_json() if record.end else None,

@@ -209,7 +209,8 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        part: bytes = message.get("body", b"")
+        body += part
         if len(body) > limit:
             return None
         if not message.get("more_body", False):

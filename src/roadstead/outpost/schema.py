@@ -18,6 +18,7 @@ SERVERS: Final = Table(
     Column("system", String(63), nullable=False),
     Column("app", String(63)),
     Column("flavor", String(63)),
+    Column("titles", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("starts", Integer, nullable=False, default=0),
     Column("end", Text),

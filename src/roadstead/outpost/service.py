@@ -95,6 +95,7 @@ class Service:
             system=grant.system,
             app=grant.app,
             flavor=grant.flavor,
+            titles=grant.titles,
             record=lifecycle.Record(),
             digest=digest,
             request=self.ledger.seal(request.model_dump_json()),

@@ -32,6 +32,7 @@ def server_view(attempt: Attempt, ledger: Ledger) -> ServerView:
         system=attempt.system,
         app=attempt.app,
         flavor=attempt.flavor,
+        titles=attempt.titles,
         state=state,
         url=attempt.url,
         api_token=ledger.keyring.decrypt(attempt.api_token) if attempt.api_token else None,

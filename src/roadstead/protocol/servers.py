@@ -129,6 +129,14 @@ class ServerRequest(Message):
         return self
 
 
+class Titles(Message):
+    """What people call the choices of a server."""
+
+    system: ShortText
+    app: ShortText | None = None
+    flavor: ShortText | None = None
+
+
 class ServerView(Message):
     """An attempt as the outpost knows it. Secrets are never part of it."""
 
@@ -138,6 +146,7 @@ class ServerView(Message):
     system: Name
     app: Name | None = None
     flavor: Name | None = None
+    titles: Titles
     state: ServerState
     url: Url | None = None
     """Where the server listens, as the Spawner says; known from `running` on."""

@@ -29,7 +29,7 @@ OVERRIDES = {
 def outpost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outpost]:
     folder = tmp_path_factory.mktemp("site")
     systems = {
-        "local": local_system(folder, flavors=FLAVORS, overrides=OVERRIDES, apps={"lab": {}, "notebook": {}}),
+        "local": local_system(folder, flavors=FLAVORS, overrides=OVERRIDES, apps={"lab": {}, "notebook": {"display_name": "Classic"}}),
         "open": local_system(folder, without_flavor={"max": 2}, flavors={"big": {}}),
         "private": local_system(folder, hubs=["a"]),
     }
@@ -55,6 +55,7 @@ async def test_a_server_from_start_to_stop(outpost: Outpost) -> None:
         server_id = await hub.start("alice", "s1", flavor="small", app="notebook")
         view = await hub.until(server_id, "running")
         assert view["expires_at"] is not None
+        assert view["titles"] == {"system": "local", "app": "Classic", "flavor": "small"}
         assert await answer_of(view["url"] + "/user/alice/s1/api") == "alice/s1\n"
         assert f"a.{server_id}" in outpost.servers()
         answer = await hub.delete(server_id)

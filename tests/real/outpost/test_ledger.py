@@ -21,6 +21,7 @@ from roadstead.outpost.lifecycle import Record
 from roadstead.outpost.schema import METADATA
 from roadstead.outpost.secrets import Keyring, add_key, drop_old_keys, load_keyring
 from roadstead.protocol import ErrorCode, RoadsteadError, ServerRequest, ServerState, new_attempt_id
+from roadstead.protocol.servers import Titles
 from tests.real.outposts import request_body
 
 
@@ -60,6 +61,7 @@ def attempt(ledger: Ledger, hub: str = "hub", user: str = "alice", name: str = "
         "system": "local",
         "app": None,
         "flavor": "small",
+        "titles": Titles(system="This machine", flavor="Small"),
         "record": Record(),
         "digest": "0" * 64,
         "request": ledger.seal(request.model_dump_json()),

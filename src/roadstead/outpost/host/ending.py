@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import logging
 import time
+from functools import partial
 from typing import Any, Final
 
 from .attempt import Attempt
@@ -66,8 +67,9 @@ class Ending:
             _LOG.error("clear_state() of %s failed: %s", attempt.key, failure(error, type(spawner).__name__))
 
     async def _stop(self, spawner: Any, now: bool) -> str:
+        # JupyterHub gives no argument, so not every class takes one.
         takes_now = "now" in inspect.signature(spawner.stop).parameters
-        call = (lambda: spawner.stop(now=True)) if now and takes_now else spawner.stop
+        call = partial(spawner.stop, now=True) if now and takes_now else spawner.stop
         try:
             await ask_within(self._stop_timeout, call, f"stop() of {type(spawner).__name__}")
         except GUEST_ERRORS as error:

@@ -152,8 +152,8 @@ class Runner:
             try:
                 await self._ending.end(attempt, now=tries > 1, unfinished=unfinished)
                 return
-            except RefusedError as error:
-                text = self._secrets.hide(f"{why} What it left cannot be ended yet: {error}")
+            except GUEST_ERRORS as error:
+                text = f"{why} What it left cannot be ended yet: {self._describe(error)}"
                 _LOG.warning("%s: %s", attempt.key, text)
                 self._report(Advanced(key=attempt.key, message=text))
             await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
@@ -240,11 +240,11 @@ class Runner:
         unwound = await settle(start)
         if launch is not None and not await launch.unwind() and launch.call is not None:
             unwound = False
-            launch.call.add_done_callback(lambda _: self._came_late(attempt.key, attempt.spawner))
+            launch.call.add_done_callback(partial(self._came_late, attempt.key, attempt.spawner))
         if not unwound:
             _LOG.error("start() of %s does not end when it is cancelled; it is left to itself.", attempt.key)
 
-    def _came_late(self, key: str, spawner: Any) -> None:
+    def _came_late(self, key: str, spawner: Any, _: asyncio.Task[Any]) -> None:
         late = Attempt(key, Phase.STOPPING)
         late.spawner = spawner
         _LOG.warning("start() of %s came back after the server was stopped; what it made is ended.", key)

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("system", sa.String(63), nullable=False),
         sa.Column("app", sa.String(63)),
         sa.Column("flavor", sa.String(63)),
+        sa.Column("titles", sa.Text, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("starts", sa.Integer, nullable=False),
         sa.Column("end", sa.Text),
