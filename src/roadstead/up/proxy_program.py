@@ -1,5 +1,6 @@
 """Finds configurable-http-proxy and the node that runs it, or installs the pinned version with npm."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from .errors import UpError
 
 OLDEST: Final = (5, 1)
 """Versions before 5.1 keep connections to servers that are gone, until nothing is left for new ones."""
+
+_AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 
 _SCRIPT: Final = Path("node_modules/configurable-http-proxy/bin/configurable-http-proxy")
 
@@ -63,7 +66,8 @@ def install(place: Path) -> None:
         for name in ("package.json", "package-lock.json"):
             Path(folder, name).write_bytes(resources.files(__package__).joinpath("proxy", name).read_bytes())
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", f"--cache={folder}/cache"]
-        done = subprocess.run([node, str(npm), "ci", *options], cwd=folder, capture_output=True, text=True, check=False)
+        command = [node, str(npm), "ci", *options]
+        done = subprocess.run(command, cwd=folder, env=_trusting(), capture_output=True, text=True, check=False)
         if done.returncode:
             raise UpError(
                 f"npm could not install configurable-http-proxy ({_reason(done.stderr)}); "
@@ -71,6 +75,12 @@ def install(place: Path) -> None:
             )
         shutil.rmtree(place / "node_modules", ignore_errors=True)
         Path(folder, "node_modules").rename(place / "node_modules")
+
+
+def _trusting() -> dict[str, str]:
+    """The environment in which node trusts whom the machine trusts, as a site with an authority of its own needs it."""
+    machine = {"NODE_EXTRA_CA_CERTS": str(_AUTHORITIES)} if _AUTHORITIES.is_file() else {}
+    return machine | dict(os.environ)
 
 
 def _reason(output: str) -> str:
