@@ -9,13 +9,16 @@ import psutil
 from .child import Child
 from .errors import UpError
 from .outpost_servers import end_all, seen
-from .processes import recorded, sole_use
+from .processes import gone, recorded, sole_use
 from .programs import outpost_program
 from .state import Say, State
 from .supervisor import end_leftovers
 
 SUPERVISOR_SECONDS: Final = 90.0
 """How long hub, proxy and outpost may take to end."""
+
+HOST_SECONDS: Final = 15.0
+"""How long a host may take to see that its outpost is gone."""
 
 
 async def down(state: State, say: Say, seconds: float) -> None:
@@ -32,6 +35,7 @@ async def down(state: State, say: Say, seconds: float) -> None:
                 await end_all(state, say, seconds)
             finally:
                 await outpost.stop()
+                await _hosts_gone(state)
     if left := seen(state):
         raise UpError(f"{len(left)} servers that the outpost does not know of still run: {left[0].user} and others.")
     say("Everything has ended.")
@@ -52,3 +56,12 @@ async def _end_supervisor(state: State, say: Say) -> None:
                 return
         await asyncio.sleep(0.1)
     raise UpError(f"Process {supervisor.pid} does not end; kill it, then try again: kill -9 {supervisor.pid}")
+
+
+async def _hosts_gone(state: State) -> None:
+    """Wait for hosts that were still on their way up when their outpost ended; they see that and end by themselves."""
+    mark = str(state.outpost_config)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if mark in process.cmdline() and not await gone(process, HOST_SECONDS):
+                process.kill()
