@@ -5,6 +5,10 @@ import { duration } from "./words.js";
 
 const RETRY_MS = [500, 1_000, 2_000, 4_000];
 const ONWARD_MS = 400;
+// The hub says something every 5 seconds. A proxy may hold a connection open to which nobody answers any more.
+const SILENCE_MS = 12_000;
+
+const LOST = "The connection to the hub is lost. Your server is not affected; trying again.";
 
 const page = document.getElementById("waiting");
 const at = (id) => document.getElementById(id);
@@ -13,6 +17,9 @@ const title = document.title;
 const seen = new Set();
 let failures = 0;
 let begun = null;
+let source = null;
+let silence = null;
+let leaving = false;
 
 const key = (moment, message) => `${Date.parse(moment)} ${message}`;
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
@@ -72,31 +79,49 @@ function receive(data) {
   return data.ready || data.failed;
 }
 
+function heard() {
+  window.clearTimeout(silence);
+  silence = window.setTimeout(lost, SILENCE_MS);
+}
+
 function follow() {
-  const source = new EventSource(page.dataset.events);
+  if (leaving) return;
+  source = new EventSource(page.dataset.events);
+  heard();
   source.onopen = () => {
+    heard();
     failures = 0;
     at("connection").textContent = "";
   };
+  source.addEventListener("keepalive", heard);
   source.onmessage = (event) => {
-    if (receive(JSON.parse(event.data))) source.close();
+    heard();
+    if (receive(JSON.parse(event.data))) hush();
   };
-  source.onerror = () => {
-    source.close();
-    window.setTimeout(again, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
-    if (failures > 1) at("connection").textContent = "The connection to the hub is lost. Your server is not affected; trying again.";
-  };
+  source.onerror = lost;
+}
+
+function hush() {
+  window.clearTimeout(silence);
+  source?.close();
+}
+
+function lost() {
+  hush();
+  if (failures > 0) at("connection").textContent = LOST;
+  window.setTimeout(again, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
 }
 
 // This page leads elsewhere when the server has become ready, is gone, or somebody has to log in again; and where the
 // page answers and the stream does not, what this page knows is too old.
 async function again() {
   try {
-    const answer = await fetch(window.location.href, { redirect: "manual" });
+    const answer = await fetch(window.location.href, { redirect: "manual", signal: AbortSignal.timeout(SILENCE_MS) });
     const elsewhere = answer.type === "opaqueredirect" || answer.status === 404;
-    if (elsewhere || (answer.ok && failures > RETRY_MS.length)) return window.location.reload();
+    if (!leaving && (elsewhere || (answer.ok && failures > RETRY_MS.length))) return window.location.reload();
+    if (!answer.ok) at("connection").textContent = LOST;
   } catch {
-    // Still away; the stream says so itself.
+    at("connection").textContent = LOST;
   }
   follow();
 }
@@ -106,6 +131,15 @@ function elapsed() {
   const seconds = (Date.now() - begun) / 1000;
   if (seconds >= 60) at("elapsed").textContent = `Waiting for ${duration(seconds)}.`;
 }
+
+// Once Stop is pressed nothing that happens to the server may lead elsewhere.
+at("stop").addEventListener("submit", () => {
+  leaving = true;
+  hush();
+  const button = at("stop").querySelector("button");
+  button.disabled = true;
+  button.textContent = "Stopping…";
+});
 
 list.querySelectorAll("li").forEach(adopt);
 at("log").scrollTop = at("log").scrollHeight;
