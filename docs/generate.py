@@ -6,9 +6,11 @@ Run by the manual's build; what it writes lies in `generated/` and is never edit
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticOmit
 
 from roadstead.hub.settings import OutpostSettings as HubOutpostSettings
 from roadstead.outpost import config, lifecycle
@@ -43,13 +45,45 @@ def main() -> None:
     _write("lifecycle", _lifecycle())
     _write("errors", _errors())
     _write("endpoints", _endpoints())
-    (FOLDER / "openapi.json").write_text(json.dumps(build_app().openapi(), indent=1) + "\n", encoding="utf-8")
+    _write_json("openapi.json", build_app().openapi())
+    _write_json("outpost-settings.schema.json", _schema())
 
 
 def _write(name: str, text: str) -> None:
     path = FOLDER / f"{name}.md"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
+
+
+def _write_json(name: str, content: dict[str, Any]) -> None:
+    (FOLDER / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+class _OfFiles(GenerateJsonSchema):
+    """What can be written in a file: functions and classes, which Python alone can give, are left out of a choice."""
+
+    def callable_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002
+        raise PydanticOmit
+
+    def is_instance_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002
+        raise PydanticOmit
+
+    def is_subclass_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002
+        raise PydanticOmit
+
+
+def _schema() -> dict[str, Any]:
+    section = config.OutpostSettings.model_json_schema(schema_generator=_OfFiles)
+    definitions = section.pop("$defs")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "outpost_config.yaml",
+        "type": "object",
+        "required": ["Outpost"],
+        "properties": {"Outpost": section},
+        "additionalProperties": {"type": "object"},
+        "$defs": definitions,
+    }
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

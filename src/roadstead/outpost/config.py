@@ -2,11 +2,20 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -27,6 +36,13 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
+def _midnight(value: Any) -> Any:
+    """YAML and people write a day for its beginning in UTC."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = value.isoformat()
+    return f"{value}T00:00:00Z" if isinstance(value, str) and len(value) == 10 else value
+
+
 class CredentialSettings(_Settings):
     """One bearer credential; the outpost keeps only its hash."""
 
@@ -34,13 +50,8 @@ class CredentialSettings(_Settings):
     """The part of the credential before the dot."""
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """The SHA-256 of the part after it, in hexadecimal digits."""
-    expires: Moment | None = None
+    expires: Annotated[Moment | None, BeforeValidator(_midnight, json_schema_input_type=datetime | date | None)] = None
     """When it stops being valid: a day, or a moment with its time zone."""
-
-    @field_validator("expires", mode="before")
-    @classmethod
-    def _a_day_is_midnight_utc(cls, value: Any) -> Any:
-        return f"{value}T00:00:00Z" if isinstance(value, str) and len(value) == 10 else value
 
 
 class HubSettings(_Settings):
@@ -63,6 +74,26 @@ def _limit(value: Any) -> Any:
     return {"hub": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+LimitOrNumber = Annotated[Limit, BeforeValidator(_limit, json_schema_input_type=Limit | int)]
+
+_UNITS: Final = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+
+def _seconds(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if unknown := set(value) - set(_UNITS):
+        raise ValueError(f"unknown unit {min(unknown)!r}; use {', '.join(_UNITS)}")
+    return int(sum(amount * _UNITS[unit] for unit, amount in value.items()))
+
+
+Runtime = Annotated[
+    int,
+    Field(ge=1),
+    BeforeValidator(_seconds, json_schema_input_type=int | dict[Literal["days", "hours", "minutes", "seconds"], float]),
+]
+
+
 class AppSettings(_Settings):
     """An app that a person can choose; its settings go to the Spawner."""
 
@@ -77,26 +108,14 @@ class AppSettings(_Settings):
 class Allowance(_Settings):
     """How many servers may run at once, for how long, and with which Spawner settings."""
 
-    max: Limit = Limit()
+    max: LimitOrNumber = Limit()
     """How many servers at once; a number alone is a limit for each hub."""
-    max_per_user: Limit = Limit()
+    max_per_user: LimitOrNumber = Limit()
     """How many of them one user may have; a number alone is a limit for each hub."""
-    runtime: Annotated[int, Field(ge=1)] | None = None
+    runtime: Runtime | None = None
     """Seconds; a mapping such as {"hours": 2} is accepted too. None is for ever."""
     settings: dict[TraitName, Any] = {}
     """Settings of the Spawner, such as {"extra_resource_limits": {"nvidia.com/gpu": "1"}}."""
-
-    _limits = field_validator("max", "max_per_user", mode="before")(_limit)
-
-    @field_validator("runtime", mode="before")
-    @classmethod
-    def _seconds(cls, value: Any) -> Any:
-        units = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
-        if not isinstance(value, Mapping):
-            return value
-        if unknown := set(value) - set(units):
-            raise ValueError(f"unknown unit {min(unknown)!r}; use days, hours, minutes, seconds")
-        return int(sum(amount * units[unit] for unit, amount in value.items()))
 
 
 class FlavorSettings(Allowance):
