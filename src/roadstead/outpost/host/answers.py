@@ -10,7 +10,7 @@ from ...protocol.model import Url
 from .sentences import RefusedError
 
 _URL: Final[TypeAdapter[str]] = TypeAdapter(Url)
-_EXIT_CODE: Final = re.compile(r"exitcode\W{1,4}(-?\d{1,10})\b", re.IGNORECASE)
+_EXIT_CODE: Final = re.compile(r"exitcode['\"]?\s?[:=]\s?(-?\d{1,10})\b", re.IGNORECASE)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 

@@ -94,7 +94,7 @@ _FAMILIES: Final = {
         template="unit_name_template",
         names=lambda spawner: [spawner.unit_name],
         storage=lambda spawner: {},  # noqa: ARG005
-        per_hub="{{'SystemdSpawner': {{'unit_name_template': '{hub}-{{SERVERNAME}}-{{USERNAME}}'}}}}",
+        per_hub="{{'SystemdSpawner': {{'unit_name_template': '{hub}.{{SERVERNAME}}-{{USERNAME}}'}}}}",
         per_server=f"'jupyter-{SERVER_NAME_FIELD}-{{USERNAME}}'",
         shared=lambda spawner: {},  # noqa: ARG005
     ),
@@ -122,7 +122,7 @@ class _Trial:
 
 
 _USERS: Final = ("alice", "bob", "alice-lab", "alice--lab")
-_SERVERS: Final = ("", "lab", "lab-two", "two")
+_SERVERS: Final = ("", "lab", "lab-two", "lab--two", "two")
 
 
 def check_names(builder: Builder, hubs: Iterable[str]) -> bool:

@@ -53,11 +53,12 @@ def failure(error: BaseException, spawner_class: str) -> str:
 
 
 def _http_message(error: web.HTTPError) -> str:
-    text = error.log_message or error.reason or f"HTTP {error.status_code}"
+    if not error.log_message:
+        return error.reason or f"HTTP {error.status_code}"
     try:
-        return text % error.args if error.args else text
+        return error.log_message % error.args
     except (TypeError, ValueError):
-        return text
+        return error.log_message
 
 
 def progress_line(event: Any) -> tuple[int | None, str]:

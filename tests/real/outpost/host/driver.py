@@ -28,7 +28,9 @@ from roadstead.protocol.host import (
     Resumed,
     Start,
     Started,
+    StartFailed,
     Stop,
+    StopFailed,
     Stopped,
 )
 from roadstead.protocol.servers import Certificates, HubAddress, ServerOptions, ServerRequest, User
@@ -110,6 +112,9 @@ def job(
     )
 
 
+_CONTRADICTIONS: dict[type, type] = {Started: StartFailed, Stopped: StopFailed}
+
+
 class Host:
     """One running host process."""
 
@@ -141,8 +146,11 @@ class Host:
         async with asyncio.timeout(seconds):
             while True:
                 report = await self.read()
-                if isinstance(report, kind) and key in (None, getattr(report, "key", None)):
+                concerned = key in (None, getattr(report, "key", None))
+                if isinstance(report, kind) and concerned:
                     return report
+                contradiction = _CONTRADICTIONS.get(kind)
+                assert not (concerned and contradiction and isinstance(report, contradiction)), report
 
     async def quiet(self, seconds: float) -> list[Report]:
         """What comes within so many seconds."""

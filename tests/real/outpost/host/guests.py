@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc, no-any-return"
 """Spawner classes for the tests: real local processes, each with one way of misbehaving or of telling what was done."""
 
 import asyncio
@@ -94,7 +95,7 @@ class StopHangs(SimpleLocalProcessSpawner):
 class StopKnowsNoNow(SimpleLocalProcessSpawner):
     """Its stop() takes no argument; JupyterHub itself gives none."""
 
-    async def stop(self) -> None:  # type: ignore[override]
+    async def stop(self) -> None:
         await super().stop(now=True)
 
 

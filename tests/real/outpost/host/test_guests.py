@@ -1,9 +1,10 @@
-"""Classes that hang, block, exit, fail or lie: nothing but their own server is disturbed, and nothing is left behind."""
+"""Classes that hang, block, exit, fail or lie: they disturb nothing but their own server, and leave nothing behind."""
 
 import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -231,9 +232,7 @@ async def test_a_line_without_end_ends_the_host(tmp_path: Path) -> None:
         ({"config": {"Spawner": {"port": "x"}}}, "SimpleLocalProcessSpawner cannot be made: TraitError"),
     ],
 )
-async def test_a_configuration_that_cannot_work_is_refused(
-    tmp_path: Path, changes: dict[str, object], words: str
-) -> None:
+async def test_a_configuration_that_cannot_work_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     assert words in await refused(configuration(tmp_path, **changes))
 
 

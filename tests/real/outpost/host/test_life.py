@@ -163,9 +163,9 @@ async def test_servers_inherit_neither_socket_nor_lock(tmp_path: Path) -> None:
     text = "c.LocalProcessSpawner.popen_kwargs = {'close_fds': False}"
     async with running(configuration(tmp_path, text)) as host:
         started = await host.start(job())
-        links = [os.readlink(link) for link in Path(f"/proc/{started.state['pid']}/fd").iterdir()]
+        links = [str(link.readlink()) for link in Path(f"/proc/{started.state['pid']}/fd").iterdir()]
         assert not [link for link in links if "host-test.lock" in link], links
-        ours = {os.readlink(link) for link in Path(f"/proc/{host.process.pid}/fd").iterdir()}
+        ours = {str(link.readlink()) for link in Path(f"/proc/{host.process.pid}/fd").iterdir()}
         assert not {link for link in links if link.startswith("socket:")} & ours
         await host.stop(job())
 

@@ -86,15 +86,14 @@ async def test_configuration_is_merged_in_the_order_file_system_hub_job(tmp_path
 
 async def test_settings_of_the_wrong_kind_are_refused_with_a_sentence(tmp_path: Path) -> None:
     async with running(configuration(tmp_path)) as host:
-        for number, (settings, words) in enumerate(
-            [
-                ({"mem_limit": ["much"]}, ("mem_limit", "SimpleLocalProcessSpawner")),
-                ({"port": "eighty"}, ("port", "SimpleLocalProcessSpawner")),
-                ({"mem_limt": "1G"}, ("mem_limt", "Did the site mean 'mem_limit'?")),
-                ({"user": "root"}, ("no setting 'user'",)),
-                ({"api_token": "x"}, ("no setting 'api_token'",)),
-            ]
-        ):
+        cases: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+            ({"mem_limit": ["much"]}, ("mem_limit", "SimpleLocalProcessSpawner")),
+            ({"port": "eighty"}, ("port", "SimpleLocalProcessSpawner")),
+            ({"mem_limt": "1G"}, ("mem_limt", "Did the site mean 'mem_limit'?")),
+            ({"user": "root"}, ("no setting 'user'",)),
+            ({"api_token": "x"}, ("no setting 'api_token'",)),
+        ]
+        for number, (settings, words) in enumerate(cases):
             order = job(f"north:{number}", settings=settings)
             host.order(Start(job=order))
             failed = await host.expect(StartFailed)
