@@ -36,9 +36,9 @@ def configure(c: Config) -> None:
     _default(c, ("RoadsteadSpawner", "Spawner"), "start_timeout", START_TIMEOUT)
     _default(c, ("RoadsteadSpawner", "Spawner"), "poll_interval", POLL_INTERVAL)
     spawner.consecutive_failure_limit = 0
-    hub.template_paths = [*_list(hub, "template_paths"), str(TEMPLATES)]
+    hub.template_paths = _with(_list(hub, "template_paths"), [str(TEMPLATES)])
     hub.template_vars = {**_dict(hub, "template_vars"), "roadstead": Pages()}
-    hub.extra_handlers = [*_list(hub, "extra_handlers"), *HANDLERS]
+    hub.extra_handlers = _with(_list(hub, "extra_handlers"), HANDLERS)
 
 
 def _is_ours(value: Any) -> bool:
@@ -103,6 +103,10 @@ def _default(c: Config, sections: tuple[str, ...], name: str, value: Any) -> Non
 def _list(section: Any, name: str) -> list[Any]:
     value = section.get(name, [])
     return list(value.get_value([]) if isinstance(value, LazyConfigValue) else value)
+
+
+def _with(present: list[Any], ours: list[Any]) -> list[Any]:
+    return [*present, *(each for each in ours if each not in present)]
 
 
 def _dict(section: Any, name: str) -> dict[str, Any]:

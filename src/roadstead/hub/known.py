@@ -1,18 +1,21 @@
 """Reads from the hub's database which attempts the hub still holds, in pieces, so that nobody waits for it."""
 
 import asyncio
+import json
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from jupyterhub import orm
-from sqlalchemy import func, select, type_coerce
+from sqlalchemy import Integer, Unicode, column, func, select, table
 from sqlalchemy.orm import Session
-from sqlalchemy.types import Unicode
 
 from .state import attempt_of
 
 _ROWS: Final = 500
 _EMPTY_STATE: Final = len("{}")
+
+# The state is read as the text that it is: JupyterHub's own type for it makes SQLAlchemy warn at every statement.
+_SPAWNERS: Final = table(orm.Spawner.__tablename__, column("id", Integer), column("state", Unicode))
 
 
 async def known_ids(session: Session, belongs: Callable[[str], bool]) -> list[str]:
@@ -22,18 +25,21 @@ async def known_ids(session: Session, belongs: Callable[[str], bool]) -> list[st
     """
     ids = list[str]()
     last = -1
-    filled = func.length(type_coerce(orm.Spawner.state, Unicode)) > _EMPTY_STATE
+    filled = func.length(_SPAWNERS.c.state) > _EMPTY_STATE
     while True:
-        rows = session.execute(
-            select(orm.Spawner.id, orm.Spawner.state)
-            .where(orm.Spawner.id > last, filled)
-            .order_by(orm.Spawner.id)
-            .limit(_ROWS)
-        ).all()
-        for last, state in rows:  # noqa: B007 - the last row's id is where the next piece begins
-            found = attempt_of(state)
+        piece = select(_SPAWNERS).where(_SPAWNERS.c.id > last, filled).order_by(_SPAWNERS.c.id).limit(_ROWS)
+        rows = session.execute(piece).all()
+        for last, text in rows:  # noqa: B007 - the last row's id is where the next piece begins
+            found = attempt_of(_parse(text))
             if found is not None and belongs(found[0]):
                 ids.append(found[1])
         if len(rows) < _ROWS:
             return ids
         await asyncio.sleep(0)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

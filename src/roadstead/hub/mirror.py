@@ -22,6 +22,7 @@ from .client import OutpostClient
 from .records import ContradictionError, ServerRecord
 
 _PAUSES: Final = (0.2, 30.0)
+"""Seconds between tries: the first, the longest."""
 _LOOK_SECONDS: Final = 2.0
 _KNOWN_SECONDS: Final = (15.0, 180.0)
 _TIDY_SECONDS: Final = 60.0
@@ -57,7 +58,7 @@ class Mirror:
         self._few = asyncio.Semaphore(_AT_ONCE)
         self._tasks = [
             self.loop.create_task(self._for_ever(work), name=f"roadstead {client.name} {work.__name__}")
-            for work in (self._follow, self._look_again, self._tell_known, self._tidy)
+            for work in (self._follow, self._look_again, self._tell_known, self._keep_tidy)
         ]
 
     async def close(self) -> None:
@@ -388,19 +389,22 @@ class Mirror:
         if event is not None:
             event.set()
 
-    async def _tidy(self) -> None:
-        """Drop the logs of servers that have run for a while, and what is over and nobody's."""
+    async def _keep_tidy(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
-            before = time.monotonic() - _KEPT_SECONDS
-            for record in list(self._records.values()):
-                if record.settled > before:
-                    continue
-                if record.running:
-                    record.drop_log()
-                elif not record.expected and (record.over or record.state is None):
-                    self._wake(record)
-                    del self._records[record.server_id]
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Drop the logs of servers that have run for a while, and what is over and nobody's."""
+        before = time.monotonic() - _KEPT_SECONDS
+        for record in list(self._records.values()):
+            if record.settled > before:
+                continue
+            if record.running:
+                record.drop_log()
+            elif not record.expected and (record.over or record.state is None):
+                self._wake(record)
+                del self._records[record.server_id]
 
 
 def _pauses() -> Any:

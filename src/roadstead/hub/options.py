@@ -92,8 +92,14 @@ def options_from_form(form: Form, rules: Mapping[str, OverrideRule]) -> ServerOp
 
 
 def prefill_from_query(query: Form) -> ServerOptions | None:
-    """The options that a link proposes; what it says that makes no sense is left out."""
-    proposed: dict[str, JsonValue] = {key: value for key in ("system", "app", "flavor") if (value := _one(query, key))}
+    """The options that a link proposes; what it says that makes no sense is left out.
+
+    JupyterHub 6 takes the prefix `opt-` off; links that have it work with JupyterHub 5 too.
+    """
+    proposed: dict[str, JsonValue] = {}
+    for key in ("system", "app", "flavor"):
+        if value := _one(query, key) or _one(query, f"opt-{key}"):
+            proposed[key] = value
     return last_options(proposed)
 
 

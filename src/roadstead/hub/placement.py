@@ -15,6 +15,9 @@ _LATER: Final = frozenset(
 )
 """Errors that a moment may cure."""
 
+_PAUSES: Final = (0.25, 5.0)
+"""Seconds between tries: the first, the longest."""
+
 
 class NotPlacedError(Exception):
     """The attempt was not placed. `perhaps` tells that an answer was lost, so that it may live at the outpost."""
@@ -73,7 +76,7 @@ async def _clear(mirror: Mirror, server_id: str, failure: RoadsteadError, second
 
 
 def _pauses() -> Iterator[float]:
-    pause = 0.25
+    pause, longest = _PAUSES
     while True:
         yield pause
-        pause = min(2 * pause, 5.0)
+        pause = min(2 * pause, longest)

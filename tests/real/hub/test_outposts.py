@@ -113,7 +113,8 @@ def test_the_outpost_ends_what_the_hub_does_not_know(deployment: Deployment) -> 
     deployment.start_server("fred", system="site/local")
     wait_until("it runs", lambda: deployment.processes("stranger"))
     wait_until("it is ended", lambda: not deployment.processes("stranger"), 30)
-    assert deployment.ask_outpost("GET", f"/servers/{stray}").json()["end"]["code"] == "forgotten"
+    view = wait_until("the end is written", lambda: deployment.ask_outpost("GET", f"/servers/{stray}").json()["end"])
+    assert view["code"] == "forgotten"
     assert deployment.reach("fred")
 
 
