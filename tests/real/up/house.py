@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 ROADSTEAD = str(Path(sys.executable).with_name("roadstead"))
-OPTIONS = {"system": "local/this-machine", "app": "lab", "flavor": "small"}
+OPTIONS = {"system": "local/this-machine", "flavor": "small"}
 
 Value = TypeVar("Value")
 
@@ -59,6 +59,7 @@ class House:
         self.state = self.base / "state"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.public = False
         self.process: subprocess.Popen[str] | None = None
         self.output = self.base / "output"
         self._browser: httpx.Client | None = None
@@ -70,6 +71,7 @@ class House:
         """Start, and wait until it says that it is ready."""
         if self.process:
             self.process.wait(60)
+        self.public = "--public" in options
         with self.output.open("w") as output:
             self.process = process = subprocess.Popen(
                 [ROADSTEAD, "up", "--state", str(self.state), "--port", str(self.port), *options],
@@ -138,10 +140,10 @@ class House:
             method, f"{self.url}{path}", json=body or None, headers=headers, timeout=30, trust_env=False
         )
 
-    def start_server(self, name: str = "") -> None:
+    def start_server(self, name: str = "", app: str = "lab") -> None:
         """Start a server by REST and wait until its app answers through the proxy."""
         path = f"/hub/api/users/alice/servers/{name}" if name else "/hub/api/users/alice/server"
-        answer = self.api("POST", path, **OPTIONS)
+        answer = self.api("POST", path, **OPTIONS, app=app)
         assert answer.status_code in (201, 202), answer.text
         wait_until("the server answers", lambda: self.answers(name), 100)
 

@@ -16,7 +16,9 @@ from tests.real.up.house import House, run, wait_until
 
 @pytest.fixture
 def running(house: House) -> House:
-    """A house that is up and has a server of alice."""
+    """A house that is up, on loopback alone, and has a server of alice."""
+    if house.is_up() and house.public:
+        house.interrupt()
     if not house.is_up():
         house.up()
     if not house.answers():
@@ -153,8 +155,18 @@ def test_what_the_user_changed_is_kept(running: House) -> None:
     assert "Tiny" in running.browser().get("/hub/spawn/alice/another").text
 
 
+def test_public_is_a_choice_that_comes_with_a_warning(running: House) -> None:
+    assert "WARNING" not in running.said()
+    running.interrupt()
+    running.up("--public")
+    assert "the password travels unencrypted" in running.said()
+    proxy = [each.laddr[0] for each in running.child("proxy").net_connections("tcp") if each.status == "LISTEN"]
+    assert sorted(proxy) == ["0.0.0.0", "127.0.0.1"]
+
+
 def test_down_ends_everything(running: House) -> None:
-    running.start_server("second")
+    running.start_server("second", app="notebook")
+    assert "Jupyter" in running.api("GET", "/user/alice/second/tree").text
     second = running.server("second")
     done = running.down()
     assert done.returncode == 0, done.stderr
