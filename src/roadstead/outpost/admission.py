@@ -7,8 +7,8 @@ from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerRequest, Titles
 from .config import Allowance, AppSettings, OutpostSettings, SystemSettings
 from .flavors import flavors_for, label, obstacle
-from .ledger import Usage
 from .overrides import check_overrides
+from .rows import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,12 @@ class Grant:
     label: str
     settings: dict[str, Any]
     start_timeout: int
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit to be counted against."""
+        limits = (self.allowance.max, self.allowance.max_per_user)
+        return any(most is not None for limit in limits for most in (limit.hub, limit.all))
 
     def count(self, usage: dict[str | None, Usage]) -> None:
         """Raises RoadsteadError when one more server would cross a limit."""

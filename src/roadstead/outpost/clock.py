@@ -10,7 +10,7 @@ from ..protocol.errors import RoadsteadError
 from ..protocol.servers import End, EndCode, ServerState
 from . import lifecycle
 from .conductor import Conductor, next_due
-from .ledger import Attempt
+from .rows import Attempt
 from .views import iso, now_iso
 
 _LOG: Final = logging.getLogger(__name__)
@@ -78,4 +78,3 @@ class Clock:
                 "expires_at": iso(attempt.expires_at),
             }
             await transaction.tell(attempt.hub, attempt.id, body)
-        self._conductor.streams.publish(transaction.written)

@@ -1,7 +1,6 @@
 """Runs the lifecycle on the ledger and gives the hosts their orders: written first, ordered then."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -14,9 +13,9 @@ from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerState
 from . import lifecycle
 from .hosts import Hosts
-from .ledger import Attempt, Ledger, Transaction, split_key
+from .ledger import Ledger, Transaction
 from .metrics import Metrics
-from .stream import Streams
+from .rows import Attempt, split_key
 from .views import now_iso, state_event
 
 _LOG: Final = logging.getLogger(__name__)
@@ -29,9 +28,8 @@ class Conductor:
 
     hosts: Hosts
 
-    def __init__(self, ledger: Ledger, streams: Streams, metrics: Metrics, warn_before: tuple[int, ...]) -> None:
+    def __init__(self, ledger: Ledger, metrics: Metrics, warn_before: tuple[int, ...]) -> None:
         self.ledger = ledger
-        self.streams = streams
         self.metrics = metrics
         self._warn_before = warn_before
         self._stop_tries: dict[str, int] = {}
@@ -41,6 +39,23 @@ class Conductor:
         """Write the event that says in which state an attempt now is."""
         body = state_event(attempt, self.ledger)
         await transaction.tell(attempt.hub, attempt.id, body, secret="api_token" in body)
+
+    async def begin(self, transaction: Transaction, attempt: Attempt) -> Attempt:
+        """Write a new attempt down, in the same step with its start if its host takes orders; `begun` comes next."""
+        await self.tell_state(transaction, attempt)
+        if self.hosts[attempt.system].status.up:
+            attempt = replace(attempt, record=lifecycle.step(attempt.record, lifecycle.HostReady())[0])
+            await self.tell_state(transaction, attempt)
+        await transaction.add(attempt)
+        return attempt
+
+    def begun(self, attempt: Attempt) -> None:
+        """A new attempt is in the ledger: give the order that follows from it."""
+        self.metrics.accepted(attempt.system)
+        if attempt.record.state is ServerState.STARTING:
+            self._order(attempt, lifecycle.Order.START)
+        elif self.hosts[attempt.system].status.up:
+            self.background(self.ready(attempt))
 
     async def host_ready(self, system: str) -> None:
         """A new host: it gets everything that lives on its system."""
@@ -75,8 +90,7 @@ class Conductor:
         """One report about an attempt. It is not taken as heard before it is in the ledger."""
         match report:
             case wire.Advanced(key=key, progress=progress, message=message):
-                with contextlib.suppress(RoadsteadError):
-                    await self._tell_progress(key, progress, message)
+                self._tell_progress(key, progress, message)
             case wire.StateChanged(key=key, state=state):
                 await self.patiently(lambda: self._save_spawner_state(key, state))
             case wire.Started(key=key):
@@ -99,18 +113,10 @@ class Conductor:
             if attempt is not None and attempt.live:
                 await transaction.save(attempt, self.ledger.with_spawner_state(attempt, state))
 
-    async def _tell_progress(self, key: str, progress: int | None, message: str) -> None:
+    def _tell_progress(self, key: str, progress: int | None, message: str) -> None:
         hub, server_id = split_key(key)
-        async with self.ledger.write() as transaction:
-            body = {
-                "type": "progress",
-                "at": now_iso(),
-                "server_id": server_id,
-                "progress": progress,
-                "message": message,
-            }
-            await transaction.tell(hub, server_id, body)
-        self.streams.publish(transaction.written)
+        body = {"type": "progress", "at": now_iso(), "server_id": server_id, "progress": progress, "message": message}
+        self.ledger.tell_soon(hub, server_id, body)
 
     async def _persist(self, key: str, event: lifecycle.Event, started: wire.Started | None = None) -> None:
         """A step that must not be lost: repeated until the ledger takes it."""
@@ -140,7 +146,6 @@ class Conductor:
             await transaction.save(before, after)
             if record.state is not before.record.state:
                 await self.tell_state(transaction, after)
-        self.streams.publish(transaction.written)
         if record.state is not before.record.state:
             self.metrics.moved(before, after)
         if order is not None:
@@ -171,7 +176,8 @@ class Conductor:
         match order:
             case lifecycle.Order.START | lifecycle.Order.START_AGAIN:
                 again = order is lifecycle.Order.START_AGAIN
-                host.send(wire.Start(job=self._job(attempt), again=again))
+                if not host.send(wire.Start(job=self._job(attempt), again=again)):
+                    self.background(self._begin_again(attempt))
             case lifecycle.Order.RESUME:
                 host.send(wire.Resume(job=self._job(attempt)))
             case lifecycle.Order.STOP:
@@ -182,6 +188,12 @@ class Conductor:
             case lifecycle.Order.FORGET:
                 self._stop_tries.pop(attempt.key, None)
                 host.send(wire.Forget(key=attempt.key))
+
+    async def _begin_again(self, attempt: Attempt) -> None:
+        """The host was lost just before it got the order, too late for `host_lost` to see this attempt."""
+        await self._persist(attempt.key, lifecycle.HostLost())
+        if self.hosts[attempt.system].status.up:
+            await self._persist(attempt.key, lifecycle.HostReady())
 
     async def _stop_later(self, attempt: Attempt) -> None:
         tries = self._stop_tries.get(attempt.key, 0)

@@ -10,7 +10,7 @@ from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import User
 from ..protocol.systems import FlavorView
 from .config import Allowance, FlavorSettings, SystemSettings, parse_flavors
-from .ledger import Usage
+from .rows import Usage
 
 _LOG: Final = logging.getLogger(__name__)
 _FUNCTION_SECONDS: Final = 10.0

@@ -5,101 +5,30 @@ One outpost process owns a ledger. Writers take turns under a lock, so that coun
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, event, func, insert, or_, select, update
+from sqlalchemy import and_, delete, event, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.host import SpawnerState
-from ..protocol.servers import End, ServerRequest, ServerState, Titles
-from .lifecycle import Record
+from ..protocol.servers import ServerRequest, ServerState
+from .rows import Attempt, Usage, read_row, row_of
 from .schema import CANCELLED, EVENTS, FLOORS, SERVERS
 from .secrets import Keyring
 
+_LOG: Final = logging.getLogger(__name__)
 _SEALED: Final = "sealed:"
+_SOON: Final = 0.1
+_MOST_WAITING: Final = 10_000
 
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One row of the ledger, its secrets still encrypted."""
-
-    hub: str
-    id: str
-    user: str
-    server_name: str
-    system: str
-    app: str | None
-    flavor: str | None
-    titles: Titles
-    record: Record
-    digest: str
-    request: str
-    settings: str
-    accepted_at: float
-    spawner_state: str | None = None
-    url: str | None = None
-    api_token: str | None = None
-    runtime: int | None = None
-    running_at: float | None = None
-    deadline_at: float | None = None
-    expires_at: float | None = None
-    ended_at: float | None = None
-    warned: int | None = None
-    due_at: float | None = None
-    missing_since: float | None = None
-
-    @property
-    def key(self) -> str:
-        """The attempt's name over all hubs."""
-        return f"{self.hub}.{self.id}"
-
-    @property
-    def live(self) -> bool:
-        return self.record.state is not ServerState.ENDED
-
-
-def split_key(key: str) -> tuple[str, str]:
-    """Hub and id of a key."""
-    hub, _, server_id = key.rpartition(".")
-    return hub, server_id
-
-
-def _attempt(row: Row[Any]) -> Attempt:
-    values = row._asdict()
-    end = values.pop("end")
-    record = Record(
-        state=ServerState(values.pop("state")),
-        starts=values.pop("starts"),
-        end=End.model_validate_json(end) if end else None,
-    )
-    titles = Titles.model_validate_json(values.pop("titles"))
-    return Attempt(record=record, titles=titles, **values)
-
-
-def _values(attempt: Attempt) -> dict[str, Any]:
-    values = {name: getattr(attempt, name) for name in Attempt.__slots__ if name != "record"}
-    record = attempt.record
-    return values | {
-        "titles": attempt.titles.model_dump_json(),
-        "state": record.state.value,
-        "starts": record.starts,
-        "end": record.end.model_dump_json() if record.end else None,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How many live servers a flavor has: of a hub, of all, and of one user at both."""
-
-    hub: int = 0
-    all: int = 0
-    user_hub: int = 0
-    user_all: int = 0
+Written = tuple[str, int, str]
+"""An event that is in the ledger: hub, number and JSON."""
 
 
 class Transaction:
@@ -108,13 +37,14 @@ class Transaction:
     def __init__(self, ledger: "Ledger", connection: AsyncConnection) -> None:
         self._ledger = ledger
         self.connection = connection
-        self.written: list[tuple[str, int, str]] = []
+        self.written: list[Written] = []
         self._seqs: dict[str, int] = {}
+        self._events: list[dict[str, Any]] = []
 
     async def get(self, hub: str, server_id: str) -> Attempt | None:
         query = select(SERVERS).where(SERVERS.c.hub == hub, SERVERS.c.id == server_id)
         row = (await self.connection.execute(query)).first()
-        return _attempt(row) if row else None
+        return read_row(row) if row else None
 
     async def live_attempt(self, hub: str, user: str, server_name: str) -> Attempt | None:
         """The live attempt of a server."""
@@ -125,14 +55,14 @@ class Transaction:
             SERVERS.c.state != ServerState.ENDED.value,
         )
         row = (await self.connection.execute(query)).first()
-        return _attempt(row) if row else None
+        return read_row(row) if row else None
 
     async def add(self, attempt: Attempt) -> None:
-        await self.connection.execute(insert(SERVERS).values(**_values(attempt)))
+        await self.connection.execute(insert(SERVERS).values(**row_of(attempt)))
 
     async def save(self, before: Attempt, after: Attempt) -> None:
         """Write what has changed."""
-        old, new = _values(before), _values(after)
+        old, new = row_of(before), row_of(after)
         changes = {name: value for name, value in new.items() if old[name] != value}
         if changes:
             query = update(SERVERS).where(SERVERS.c.hub == after.hub, SERVERS.c.id == after.id)
@@ -144,9 +74,14 @@ class Transaction:
         self._seqs[hub] = seq = seq + 1
         text = json.dumps({**body, "seq": seq}, ensure_ascii=False, separators=(",", ":"))
         stored = _SEALED + self._ledger.keyring.encrypt(text) if secret else text
-        await self.connection.execute(insert(EVENTS).values(hub=hub, seq=seq, id=server_id, body=stored))
+        self._events.append({"hub": hub, "seq": seq, "id": server_id, "body": stored})
         self.written.append((hub, seq, text))
         return seq
+
+    async def flush(self) -> None:
+        """Write what was told, all of it with one statement; done before each commit."""
+        if self._events:
+            await self.connection.execute(insert(EVENTS), self._events)
 
     async def cancel_unseen(self, hub: str, server_id: str, now: float) -> None:
         """Remember an attempt that was cancelled before it arrived."""
@@ -198,25 +133,63 @@ class Ledger:
 
     def __init__(self, url: str, keyring: Keyring) -> None:
         self.keyring = keyring
+        self.announce: Callable[[list[Written]], None] = lambda _: None
+        """Called after each step with what it told the hubs."""
         self._engine = _engine(url)
         self._writing = asyncio.Lock()
         self._seqs: dict[str, int] = {}
+        self._waiting: list[tuple[str, str, Mapping[str, Any]]] = []
+        self._soon: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
+        """Write what still waits, and close the database."""
+        if self._soon is not None:
+            self._soon.cancel()
+        await self._tell_waiting()
         await self._engine.dispose()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         """One step, committed as a whole or not at all. Raises RoadsteadError `ledger-down`."""
         async with self._writing:
+            waiting, self._waiting = self._waiting, []
+            committed = False
             try:
                 async with self._engine.begin() as connection:
                     transaction = Transaction(self, connection)
+                    for hub, server_id, body in waiting:
+                        await transaction.tell(hub, server_id, body)
                     yield transaction
+                    await transaction.flush()
+                committed = True
             except (DBAPIError, OSError) as error:
                 raise ledger_down(error) from error
+            finally:
+                if not committed:
+                    # What a commit that broke off has left is not known, the newest numbers neither.
+                    self._seqs.clear()
+                    self._waiting[:0] = waiting[-_MOST_WAITING:]
             for hub, seq, _ in transaction.written:
                 self._seqs[hub] = seq
+        self.announce(transaction.written)
+
+    def tell_soon(self, hub: str, server_id: str, body: Mapping[str, Any]) -> None:
+        """Append an event together with the next step, or alone in a moment: not worth a step of its own."""
+        self._waiting.append((hub, server_id, body))
+        if self._soon is None or self._soon.done():
+            self._soon = asyncio.get_running_loop().create_task(self._tell_in_a_moment())
+
+    async def _tell_in_a_moment(self) -> None:
+        await asyncio.sleep(_SOON)
+        await self._tell_waiting()
+
+    async def _tell_waiting(self) -> None:
+        try:
+            if self._waiting:
+                async with self.write():
+                    pass
+        except RoadsteadError as error:
+            _LOG.warning("%d events wait for the ledger: %s", len(self._waiting), error.body.message)
 
     @asynccontextmanager
     async def _read(self) -> AsyncIterator[AsyncConnection]:
@@ -248,7 +221,7 @@ class Ledger:
         async with self._read() as connection:
             query = select(SERVERS).where(SERVERS.c.hub == hub, SERVERS.c.id == server_id)
             row = (await connection.execute(query)).first()
-        return _attempt(row) if row else None
+        return read_row(row) if row else None
 
     async def page(
         self,
@@ -273,7 +246,7 @@ class Ledger:
             ended = SERVERS.c.state == ServerState.ENDED.value
             query = query.where(~ended if live else ended)
         async with self._read() as connection:
-            return [_attempt(row) for row in await connection.execute(query)]
+            return [read_row(row) for row in await connection.execute(query)]
 
     async def live_ids(self, hub: str) -> list[str]:
         async with self._read() as connection:
@@ -292,7 +265,7 @@ class Ledger:
         """Attempts for which something is due: a deadline, a warning, the end of the runtime."""
         async with self._read() as connection:
             query = select(SERVERS).where(SERVERS.c.due_at <= now).order_by(SERVERS.c.due_at).limit(limit)
-            return [_attempt(row) for row in await connection.execute(query)]
+            return [read_row(row) for row in await connection.execute(query)]
 
     async def usage(self, hub: str, user: str, system: str) -> dict[str | None, Usage]:
         """Live servers of a system by flavor."""

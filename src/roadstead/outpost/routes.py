@@ -34,12 +34,13 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _running(request: Request) -> Running:
+# Coroutines, for FastAPI would carry plain functions into a thread and back.
+async def _running(request: Request) -> Running:
     running: Running = request.app.state.running
     return running
 
 
-def _hub(
+async def _hub(
     request: Request,
     authorization: Annotated[str | None, Header(description="Bearer <key id>.<secret>")] = None,
     protocol: Annotated[str | None, Header(alias=PROTOCOL_HEADER, description="The version the hub speaks.")] = None,

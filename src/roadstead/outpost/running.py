@@ -35,7 +35,7 @@ class Running:
         self.ledger = ledger
         self.streams = Streams(ledger)
         self.metrics = Metrics()
-        self.conductor = Conductor(ledger, self.streams, self.metrics, settings.warn_before)
+        self.conductor = Conductor(ledger, self.metrics, settings.warn_before)
         self.hosts = self.conductor.hosts = Hosts(
             [
                 Host(name, config_file, settings.state_folder, system.silence_timeout, self.conductor)

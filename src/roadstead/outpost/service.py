@@ -15,7 +15,8 @@ from .admission import Grant, examine
 from .conductor import Conductor
 from .config import OutpostSettings
 from .flavors import flavors_for, view
-from .ledger import Attempt, Transaction, Usage
+from .ledger import Transaction
+from .rows import Attempt, Usage
 from .views import server_view
 
 _LOG: Final = logging.getLogger(__name__)
@@ -34,29 +35,35 @@ class Service:
 
     async def put(self, hub: str, server_id: str, request: ServerRequest) -> tuple[ServerView, bool]:
         """Admit an attempt and write it down; True when it is new. The start itself goes on in the background."""
-        digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-        same = await self.ledger.get(hub, server_id)
-        if same is not None:
+        text = request.model_dump_json()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        try:
+            grant = await self._examine(hub, request)
+        except RoadsteadError:
+            # What was admitted once stays so, whatever the site's rules are by now.
+            same = await self.ledger.get(hub, server_id)
+            if same is None:
+                raise
             return self._same(same, digest), False
-        grant = await examine(self.settings, hub, request)
-        if refusal := self.conductor.hosts[grant.system].status.refusal:
-            raise RoadsteadError(
-                ErrorCode.SYSTEM_DOWN, f"The system '{grant.system}' cannot start servers.", f"It says: {refusal}"
-            )
         async with self.ledger.write() as transaction:
             same = await transaction.get(hub, server_id)
             if same is not None:
                 return self._same(same, digest), False
             await self._make_way(transaction, hub, server_id, request)
-            grant.count(await transaction.usage(hub, request.user.name, grant.system))
-            attempt = self._new_attempt(hub, server_id, request, grant, digest)
-            await transaction.add(attempt)
-            await self.conductor.tell_state(transaction, attempt)
-        self.conductor.streams.publish(transaction.written)
-        self.conductor.metrics.accepted(grant.system)
-        if self.conductor.hosts[grant.system].status.up:
-            self.conductor.background(self.conductor.ready(attempt))
+            if grant.limited:
+                grant.count(await transaction.usage(hub, request.user.name, grant.system))
+            attempt = self._new_attempt(hub, server_id, request, grant, text=text, digest=digest)
+            attempt = await self.conductor.begin(transaction, attempt)
+        self.conductor.begun(attempt)
         return server_view(attempt, self.ledger), True
+
+    async def _examine(self, hub: str, request: ServerRequest) -> Grant:
+        grant = await examine(self.settings, hub, request)
+        if refusal := self.conductor.hosts[grant.system].status.refusal:
+            raise RoadsteadError(
+                ErrorCode.SYSTEM_DOWN, f"The system '{grant.system}' cannot start servers.", f"It says: {refusal}"
+            )
+        return grant
 
     def _same(self, attempt: Attempt, digest: str) -> ServerView:
         if attempt.digest != digest:
@@ -84,7 +91,9 @@ class Service:
             server_id=other.id,
         )
 
-    def _new_attempt(self, hub: str, server_id: str, request: ServerRequest, grant: Grant, digest: str) -> Attempt:
+    def _new_attempt(
+        self, hub: str, server_id: str, request: ServerRequest, grant: Grant, *, text: str, digest: str
+    ) -> Attempt:
         now = time.time()
         deadline = now + grant.start_timeout
         return Attempt(
@@ -98,7 +107,7 @@ class Service:
             titles=grant.titles,
             record=lifecycle.Record(),
             digest=digest,
-            request=self.ledger.seal(request.model_dump_json()),
+            request=self.ledger.seal(text),
             settings=self.ledger.seal(json.dumps(grant.settings)),
             accepted_at=now,
             runtime=grant.allowance.runtime,

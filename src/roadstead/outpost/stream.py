@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from ..protocol.events import KEEPALIVE_SECONDS, ResetEvent
-from .ledger import Ledger
+from .ledger import Ledger, Written
 
 _RECENT: Final = 2000
 """Events per hub that are kept in memory, so that a stream which keeps up never asks the ledger."""
@@ -17,12 +17,13 @@ class Streams:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        ledger.announce = self.publish
         self._recent: dict[str, deque[tuple[int, str]]] = defaultdict(lambda: deque(maxlen=_RECENT))
         self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._closing = asyncio.Event()
         self.open = 0
 
-    def publish(self, written: list[tuple[str, int, str]]) -> None:
+    def publish(self, written: list[Written]) -> None:
         """Hand over events that are in the ledger."""
         for hub, seq, body in written:
             self._recent[hub].append((seq, body))

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..protocol.servers import ServerState, ServerView
-from .ledger import Attempt, Ledger
+from .ledger import Ledger
+from .rows import Attempt
 
 
 def moment(seconds: float | None) -> datetime | None:

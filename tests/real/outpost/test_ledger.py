@@ -1,5 +1,6 @@
 """The ledger on both databases: written as a whole, counted truly, told in order, unreadable without its key."""
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -16,8 +17,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from roadstead.outpost import migrate
 from roadstead.outpost.config import ConfigurationError
-from roadstead.outpost.ledger import Attempt, Ledger, Usage
+from roadstead.outpost.ledger import Ledger
 from roadstead.outpost.lifecycle import Record
+from roadstead.outpost.rows import Attempt, Usage
 from roadstead.outpost.schema import METADATA
 from roadstead.outpost.secrets import Keyring, add_key, drop_old_keys, load_keyring
 from roadstead.protocol import ErrorCode, RoadsteadError, ServerRequest, ServerState, new_attempt_id
@@ -156,6 +158,34 @@ async def test_events_are_numbered_for_each_hub_alone(ledger: Ledger) -> None:
     assert [json.loads(body)["message"] for _, body in await ledger.events("b", 0) or []] == ["2"]
     assert await ledger.events("a", 2) == []
     assert await ledger.events("a", 3) is None, "a number from the future means that the hub knows another ledger"
+
+
+async def test_a_line_that_may_wait_comes_before_the_next_step_and_soon_without_one(ledger: Ledger) -> None:
+    announced: list[str] = []
+    ledger.announce = lambda written: announced.extend(json.loads(body)["message"] for _, _, body in written)
+    ledger.tell_soon("hub", "x", {"type": "progress", "message": "waits"})
+    async with ledger.write() as transaction:
+        await transaction.tell("hub", "x", {"type": "state", "message": "step"})
+    assert announced == ["waits", "step"]
+    ledger.tell_soon("hub", "x", {"type": "progress", "message": "alone"})
+    async with asyncio.timeout(5):
+        while len(announced) < 3:
+            await asyncio.sleep(0.02)
+    kept = await ledger.events("hub", 0)
+    assert [json.loads(body)["message"] for _, body in kept or []] == ["waits", "step", "alone"] == announced
+
+
+async def test_a_line_that_waits_is_not_lost_with_a_step_that_fails(ledger: Ledger) -> None:
+    async def fail() -> None:
+        async with ledger.write():
+            raise RuntimeError
+
+    ledger.tell_soon("hub", "x", {"type": "progress", "message": "waits"})
+    with pytest.raises(RuntimeError):
+        await fail()
+    await ledger.close()
+    assert await ledger.last_seq("hub") == 1
+    assert [seq for seq, _ in await ledger.events("hub", 0) or []] == [1]
 
 
 async def test_numbers_go_on_after_a_restart_and_after_removal(ledger: Ledger, url: str, key_file: Path) -> None:
