@@ -1,5 +1,6 @@
 """A real deployment: JupyterHub, configurable-http-proxy and outposts as processes of their own, each killed alone."""
 
+import contextlib
 import json
 import re
 import secrets
@@ -106,9 +107,14 @@ class Deployment:
     """One hub with its proxy and outposts; ports are free ones, everything lies in one folder."""
 
     def __init__(
-        self, folder: Path, outposts: Mapping[str, Outpost] | None = None, lines: str = "", start_lines: str = ""
+        self,
+        folder: Path,
+        outposts: Mapping[str, Outpost] | None = None,
+        lines: str = "",
+        *,
+        internal_ssl: bool = False,
     ) -> None:
-        """`lines` end the hub's configuration, before configure(c); `start_lines` begin it."""
+        """`lines` end the hub's configuration, before configure(c). With internal_ssl the hub runs the proxy."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         if outposts is None:
@@ -116,11 +122,13 @@ class Deployment:
         self.outposts = dict(outposts)
         self.hub_port, self.proxy_port, self.proxy_api_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.proxy_port}"
-        self.hub_api = f"http://127.0.0.1:{self.hub_port}/hub/api"
+        self.internal_ssl = internal_ssl
+        # Under internal_ssl nobody speaks to the hub without a certificate, except through the proxy.
+        self.hub_api = f"{self.url if internal_ssl else f'http://127.0.0.1:{self.hub_port}'}/hub/api"
         self.token = secrets.token_hex(16)
         self._proxy_token = secrets.token_hex(16)
         self.config = folder / "jupyterhub_config.py"
-        self.lines, self.start_lines = lines, start_lines
+        self.lines = lines
         environment = {
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
             "PYTHONUNBUFFERED": "1",
@@ -131,6 +139,7 @@ class Deployment:
         options += ["--error-target", f"http://127.0.0.1:{self.hub_port}/hub/error"]
         command = find_proxy(ROOT)
         assert command is not None, "configurable-http-proxy is missing: run 'make proxy'"
+        self._proxy_program = command
         self.proxy = Process(
             "proxy",
             [*command, *options],
@@ -148,7 +157,8 @@ class Deployment:
             if outpost.process is None:
                 outpost.begin()
         self.write_config()
-        self.start_proxy()
+        if not self.internal_ssl:
+            self.start_proxy()
         self.begin_hub()
         for outpost in self.outposts.values():
             wait_for_outpost(outpost)
@@ -158,23 +168,25 @@ class Deployment:
         """Write jupyterhub_config.py; again after `lines` or `outposts` changed."""
         entries = {
             name: {"url": outpost.url, "credential": outpost.tokens["hub"], "display_name": f"Site {name}"}
+            | ({"ca_file": str(outpost.ca_file)} if outpost.ca_file else {})
             for name, outpost in self.outposts.items()
         }
         self.config.write_text(
-            f"""{self.start_lines}
-from roadstead.hub import configure
+            f"""from roadstead.hub import configure
 c = get_config()
 c.RoadsteadSpawner.outposts = {entries!r}
 c.JupyterHub.bind_url = {self.url!r}
-c.JupyterHub.hub_bind_url = "http://127.0.0.1:{self.hub_port}"
+c.JupyterHub.hub_bind_url = "{"https" if self.internal_ssl else "http"}://127.0.0.1:{self.hub_port}"
+c.JupyterHub.internal_ssl = {self.internal_ssl}
 c.JupyterHub.db_url = "sqlite:///{self.folder}/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = "{self.folder}/cookie_secret"
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {{"admin"}}
-c.ConfigurableHTTPProxy.should_start = False
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{self.proxy_api_port}"
+c.ConfigurableHTTPProxy.should_start = {self.internal_ssl}
+c.ConfigurableHTTPProxy.command = {self._proxy_program!r}
+c.ConfigurableHTTPProxy.api_url = "{"https" if self.internal_ssl else "http"}://127.0.0.1:{self.proxy_api_port}"
 c.ConfigurableHTTPProxy.auth_token = {self._proxy_token!r}
 c.JupyterHub.services = [{{"name": "test", "api_token": {self.token!r}}}]
 c.JupyterHub.load_roles = [{ADMIN | {"services": ["test"]}!r}]
@@ -218,8 +230,16 @@ configure(c)
         self._http.close()
         for process in (self.hub, self.proxy):
             process.clean_up()
+        if self.internal_ssl:
+            self._end_proxy_of_the_hub()
         for outpost in self.outposts.values():
             outpost.clean_up()
+
+    def _end_proxy_of_the_hub(self) -> None:
+        pid_file = self.folder / "jupyterhub-proxy.pid"
+        if pid_file.exists():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(int(pid_file.read_text().splitlines()[0])).kill()
 
     # -- REST
 
@@ -333,7 +353,9 @@ configure(c)
         """Speak to an outpost as the hub does."""
         at = self.outposts[outpost]
         headers = {"Authorization": f"Bearer {at.tokens['hub']}", PROTOCOL_HEADER: str(PROTOCOL_VERSION)}
-        return self._http.request(method, f"{at.url}/api/v1{path}", headers=headers, json=body)
+        return httpx.request(
+            method, f"{at.url}/api/v1{path}", headers=headers, json=body, verify=at.trust, trust_env=False, timeout=40
+        )
 
     def initialized_in(self) -> float:
         """How long JupyterHub took to check its servers at its last start, by its own measure."""
@@ -402,7 +424,7 @@ def outpost_at_fixed_port(folder: Path, **changes: Any) -> Outpost:
 
 def wait_for_outpost(outpost: Outpost) -> None:
     """Wait until all systems of an outpost can start servers."""
-    outpost.wait_for(lambda: httpx.get(f"{outpost.url}/health").json()["status"] == "ok")
+    outpost.wait_for(outpost.healthy)
 
 
 def server_path(user: str, name: str) -> str:

@@ -1,7 +1,8 @@
 """Takes up again, after a restart of the hub, what was starting or running before.
 
-JupyterHub's check at its start is answered by the responder. A server that had been reached before gets its own address
-back as soon as the check is over; one that was still on its way is followed here until it runs or has ended.
+JupyterHub's check at its start is answered by the responder. A server that had been reached before is at its own
+address again as soon as the check is over; one that was still on its way is followed here until it runs or has ended.
+The detour is `Server.connect_url`, which lives in memory only: the database keeps the true address all the time.
 """
 
 import asyncio
@@ -40,9 +41,9 @@ class Adoption:
         return self._attempt.url is None
 
     def settle(self) -> None:
-        """The check is over: give the server its address back, or follow it until it has one."""
+        """The check is over: the server is where it was, or is followed until it is somewhere."""
         if self._attempt.url is not None:
-            set_address(self._spawner, self._attempt.url)
+            self._spawner.server.connect_url = ""
             return
         self._task = asyncio.get_running_loop().create_task(self._finish(), name=f"roadstead adopts {self._attempt.id}")
 
@@ -102,6 +103,7 @@ def set_address(spawner: "RoadsteadSpawner", url: str) -> None:
     server.proto = parts.scheme
     server.ip = parts.hostname
     server.port = parts.port or (443 if parts.scheme == "https" else 80)
+    server.connect_url = ""
     spawner.orm_spawner.state = spawner.get_state()
     commit(spawner)
 

@@ -29,7 +29,8 @@ def configure(c: Config) -> None:
     if findings:
         raise ConfigurationError(findings)
     hub, spawner = c.JupyterHub, c.RoadsteadSpawner
-    hub.spawner_class = RoadsteadSpawner
+    if not isinstance(hub.get("spawner_class"), type):
+        hub.spawner_class = RoadsteadSpawner
     hub.concurrent_spawn_limit = 0
     hub.cleanup_servers = False
     _default(c, ("JupyterHub",), "allow_named_servers", True)

@@ -35,9 +35,9 @@ def forget(spawner: "RoadsteadSpawner") -> None:
     _tried.pop(spawner.user, None)
 
 
-def render(spawner: "RoadsteadSpawner", offers: Offers) -> str:
-    """The fields as HTML."""
-    user, handler = spawner.user, spawner.handler
+def render(spawner: "RoadsteadSpawner", offers: Offers, next_url: str) -> str:
+    """The fields as HTML; `next_url` is where somebody wanted to go."""
+    user = spawner.user
     name, tried = _tried.pop(user, (spawner.name, None))
     html: str = _template().render(
         systems=[offer.for_page() for offer in offers.systems],
@@ -49,7 +49,7 @@ def render(spawner: "RoadsteadSpawner", offers: Offers) -> str:
         server_name=name,
         user_name=user.name,
         can_name=bool(user.allow_named_servers) and not spawner.name,
-        next_url=handler.get_argument("next", "") if handler is not None else "",
+        next_url=next_url,
     )
     return html
 

@@ -26,7 +26,8 @@ from .spawner import RoadsteadSpawner
 
 START_PATH: Final = "roadstead/start"
 _STOP_SECONDS: Final = 2.0
-_LOOK_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = (0.25, 5.0)
+"""How often to look at what JupyterHub knows: when that alone is missing, and otherwise."""
 _KEEPALIVE_SECONDS: Final = 10.0
 _SERVER_NAME: Final[TypeAdapter[str]] = TypeAdapter(ServerName)
 _PAGES: Final = Pages()
@@ -91,14 +92,13 @@ class StartHandler(_UserHandler):
     async def _page(self, user_name: str, server_name: str, problem: str = "") -> None:
         user = self.user_named(user_name)
         spawner = user.spawner
-        spawner.handler = self
         if self.request.method == "POST":
             self._keep(user, server_name)
         page = await self.render_template(
             "spawn.html",
             for_user=user,
             auth_state=await user.get_auth_state(),
-            spawner_options_form=await spawner.get_options_form(),
+            spawner_options_form=await spawner.start_form(self.get_argument("next", "")),
             error_message=problem,
             html_error_message="",
             url=self.request.uri,
@@ -170,6 +170,7 @@ class WaitHandler(_UserHandler):
 class StopHandler(UserServerAPIHandler):  # type: ignore[misc]
     """Stops exactly the named server from a form; JupyterHub's own code does it."""
 
+    SUPPORTED_METHODS = ("POST",)
     remove = False
     _accept_token_auth = False
 
@@ -246,11 +247,12 @@ class EventsHandler(APIHandler, _UserHandler):  # type: ignore[misc]
                 await self._event({"failed": True, "message": message_of(spawner) or "The server was stopped."})
                 return
             mirror = spawner.mirror_of(spawner.attempt) if spawner.attempt is not None else None
+            pause = _LOOK_SECONDS[0 if record is None or record.running else 1]
             if record is not None and mirror is not None:
-                await mirror.changed(record, version, _LOOK_SECONDS)
+                await mirror.changed(record, version, pause)
             else:
-                await asyncio.sleep(_LOOK_SECONDS)
-            silent += _LOOK_SECONDS
+                await asyncio.sleep(pause)
+            silent += pause
             if silent >= _KEEPALIVE_SECONDS:
                 silent = 0.0
                 await self._say(": keepalive\n\n")

@@ -10,7 +10,7 @@ import contextlib
 import random
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from tornado.log import app_log
@@ -78,10 +78,6 @@ class Mirror:
     def get(self, server_id: str) -> ServerRecord | None:
         """The record of an attempt, if there is one."""
         return self._records.get(server_id)
-
-    def live(self) -> Iterable[ServerRecord]:
-        """All attempts that are not over."""
-        return [record for record in self._records.values() if record.state is not None and not record.over]
 
     def expect(self, server_id: str, watcher: Watcher | None = None) -> ServerRecord:
         """The hub holds this attempt; the outpost is asked for it until it answers. `watcher` is held weakly."""

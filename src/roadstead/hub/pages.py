@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from jupyterhub.utils import url_escape_path, url_path_join
 
-from ..protocol.servers import ServerState
+from ..protocol.servers import ServerOptions, ServerState
 from .options import last_options
-from .records import Line, ServerRecord
+from .records import Choice, Line, ServerRecord
 from .responder import WAIT_PATH
 from .spawner import RoadsteadSpawner
+from .state import Attempt
 
 EVENTS_PATH: Final = "api/roadstead/events"
 STOP_PATH: Final = "roadstead/stop"
@@ -59,13 +60,13 @@ class Pages:
         state = state_of(live) if live is not None else "stopped"
         expires_at = record.expires_at if record is not None else None
         base_url = user.settings["hub"].base_url
-        chosen = options.system if options is not None else None
+        choice = _choice(record, attempt, options)
         return {
             "name": spawner.name,
             "title": getattr(spawner.orm_spawner, "display_name", "") or spawner.name,
-            "system": f"{attempt.outpost}/{attempt.system}" if attempt is not None else chosen,
-            "app": attempt.app if attempt is not None else options and options.app,
-            "flavor": attempt.flavor if attempt is not None else options and options.flavor,
+            "system": choice.system,
+            "app": choice.app,
+            "flavor": choice.flavor,
             "state": state,
             "url": user.server_url(spawner.name),
             "wait_url": server_path(base_url, WAIT_PATH, user, spawner.name),
@@ -77,6 +78,16 @@ class Pages:
             "message": message_of(live) if live is not None else "",
             "options": options.model_dump(mode="json", exclude_defaults=True) if options is not None else {},
         }
+
+
+def _choice(record: ServerRecord | None, attempt: Attempt | None, options: ServerOptions | None) -> Choice:
+    """What runs where: as the outpost calls it, else by name, else what was chosen last."""
+    if record is not None and record.choice is not None:
+        return record.choice
+    if attempt is not None:
+        return Choice(f"{attempt.outpost}/{attempt.system}", attempt.app, attempt.flavor)
+    options = options or ServerOptions()
+    return Choice(options.system or "", options.app, options.flavor)
 
 
 def state_of(spawner: RoadsteadSpawner) -> str:

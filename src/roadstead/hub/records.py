@@ -1,6 +1,5 @@
 """What a mirror remembers of one server: small, for there are thousands, and only ever moving forward."""
 
-import sys
 from collections import deque
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -23,6 +22,17 @@ class Line(NamedTuple):
     message: str
 
 
+class Choice(NamedTuple):
+    """What runs where, in words for people."""
+
+    system: str
+    app: str | None
+    flavor: str | None
+
+
+_choices: Final[dict[Choice, Choice]] = {}
+
+
 class ContradictionError(Exception):
     """What the outpost says now cannot be true together with what it said before."""
 
@@ -32,11 +42,10 @@ class ServerRecord:
 
     __slots__ = (
         "api_token",
-        "app",
+        "choice",
         "end",
         "expected",
         "expires_at",
-        "flavor",
         "gone",
         "lines",
         "log_complete",
@@ -47,7 +56,6 @@ class ServerRecord:
         "settled",
         "state",
         "stop_requested",
-        "system",
         "url",
         "user",
         "version",
@@ -58,9 +66,7 @@ class ServerRecord:
         self.server_id = server_id
         self.user: str | None = None
         self.server_name = ""
-        self.system: str | None = None
-        self.app: str | None = None
-        self.flavor: str | None = None
+        self.choice: Choice | None = None
         self.state: ServerState | None = None
         self.stop_requested = False
         self.url: str | None = None
@@ -111,9 +117,8 @@ class ServerRecord:
         self._identify(view.user, view.server_name)
         self.misses, self.gone = 0, False
         # Thousands of records share a few names.
-        self.system = sys.intern(view.system)
-        self.app = sys.intern(view.app) if view.app else None
-        self.flavor = sys.intern(view.flavor) if view.flavor else None
+        choice = Choice(view.titles.system, view.titles.app, view.titles.flavor)
+        self.choice = _choices.setdefault(choice, choice)
         self.stop_requested = view.stop_requested or self.stop_requested
         self._advance(view.state, view.url, view.api_token, view.expires_at, view.end)
 

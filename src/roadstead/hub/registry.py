@@ -34,11 +34,6 @@ class Registry:
         if isinstance(session, Session):
             self._session = session
 
-    async def close(self) -> None:
-        """End the work of all mirrors."""
-        mirrors, self._mirrors = list(self._mirrors.values()), {}
-        await asyncio.gather(*(mirror.close() for mirror in mirrors))
-
     async def _known(self, key: tuple[str, str]) -> list[str] | None:
         if self._session is None:
             return None

@@ -11,13 +11,13 @@ from jupyterhub.utils import maybe_future
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import object_session
 from tornado import web
-from traitlets import Dict, Float, Integer, Unicode, default
+from traitlets import Dict, Float, Integer, Unicode, default, validate
 
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.identifiers import new_attempt_id
 from ..protocol.model import ServerName
 from ..protocol.servers import Certificates, ServerOptions, ServerRequest, User
-from . import form, state
+from . import form, keys, state
 from .adoption import Adoption, responder_address
 from .mirror import Mirror
 from .offers import Place, ask, named_place, only_place
@@ -85,6 +85,11 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         help="Port of the responder; 0 takes any free one. The proxy has to reach it.",
     )  # fmt: skip
 
+    @validate("outposts")
+    def _read_outposts(self, proposal: Any) -> dict[str, OutpostSettings]:
+        # Read once and shared: every Spawner object would keep a copy of its own.
+        return outposts_of(proposal.value)
+
     @default("apply_user_options")
     def _nothing_to_apply(self) -> Any:
         # Options go to the outpost; without a site's own hook JupyterHub would warn that nobody reads them.
@@ -94,6 +99,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
     """Why the last start came to nothing, as a sentence."""
 
     _attempt: Attempt | None = None
+    _sealed: tuple[str, str] = ("", "")
     _adoption: Adoption | None = None
     _last_id: str | None = None
     _answered_for = False
@@ -133,19 +139,10 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
 
     def mirror_of(self, attempt: Attempt) -> Mirror | None:
         """The mirror of an attempt's outpost; None if that is not configured any more."""
-        outposts = self._outposts()
-        return REGISTRY.mirror(attempt.outpost, outposts) if attempt.outpost in outposts else None
-
-    def _outposts(self) -> dict[str, OutpostSettings]:
-        return outposts_of(self.outposts)
+        return REGISTRY.mirror(attempt.outpost, self.outposts) if attempt.outpost in self.outposts else None
 
     def _mirrors(self) -> dict[str, Mirror]:
-        outposts = self._outposts()
-        return {name: REGISTRY.mirror(name, outposts) for name in outposts}
-
-    @property
-    def _key_file(self) -> Path:
-        return Path(self.state_key_file)
+        return {name: REGISTRY.mirror(name, self.outposts) for name in self.outposts}
 
     # -- stored state
 
@@ -153,13 +150,15 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         """Everything that has to outlive the hub's process, before the outpost hears of it."""
         stored_state: dict[str, Any] = super().get_state()
         if self._attempt is not None:
-            stored_state |= state.dump(self._attempt, self.api_token, self._key_file)
+            if self._sealed[0] != self.api_token:
+                self._sealed = (self.api_token, keys.seal(self.api_token, Path(self.state_key_file)))
+            stored_state |= state.dump(self._attempt, self._sealed[1])
         return stored_state
 
     def load_state(self, stored_state: Any) -> None:
         """Take up what an earlier process stored; asks nobody."""
         super().load_state(stored_state)
-        loaded = state.load(stored_state, self._key_file)
+        loaded = state.load(stored_state, Path(self.state_key_file))
         if loaded is None:
             return
         self._attempt, token = loaded
@@ -174,6 +173,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
     def clear_state(self) -> None:
         """Nothing of the server is left in the hub, no secret in particular."""
         super().clear_state()
+        self._sealed = ("", "")
         if self._adoption is not None:
             self._adoption.cancel()
         if self._attempt is not None:
@@ -194,19 +194,23 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
     # -- the choice
 
     async def get_options_form(self) -> str:
+        """The start page's fields, as JupyterHub asks for them."""
+        return await self.start_form(self.handler.get_argument("next", "") if self.handler is not None else "")
+
+    async def start_form(self, next_url: str) -> str:
         """The start page's fields: all systems of all outposts with what is free on them now."""
         REGISTRY.use(object_session(self.orm_spawner))
-        offers = await ask(REGISTRY, self._outposts(), await self.people())
-        return form.render(self, offers)
+        offers = await ask(REGISTRY, self.outposts, await self.people())
+        return form.render(self, offers, next_url)
 
     async def people(self) -> dict[str, User]:
         """The user as each outpost is to see them."""
-        outposts = self._outposts()
-        auth_state = await self.user.get_auth_state() if any(s.send_auth_state for s in outposts.values()) else None
+        wanted = any(settings.send_auth_state for settings in self.outposts.values())
+        auth_state = await self.user.get_auth_state() if wanted else None
         try:
             return {
                 name: build_user(self, auth_state if settings.send_auth_state else None)
-                for name, settings in outposts.items()
+                for name, settings in self.outposts.items()
             }
         except RoadsteadError as error:
             raise refusal(error) from None
@@ -225,11 +229,11 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         return stored(options)
 
     async def _rules(self, options: ServerOptions) -> Mapping[str, Any]:
-        place_ = named_place(options, self._outposts())
+        place_ = named_place(options, self.outposts)
         if place_ is None:
             return {}
         people = await self.people()
-        offers = await ask(REGISTRY, self._outposts(), {place_.outpost: people[place_.outpost]})
+        offers = await ask(REGISTRY, self.outposts, {place_.outpost: people[place_.outpost]})
         if offers.silent:
             raise offers.silent[0].error
         return next((offer.system.overrides for offer in offers.systems if offer.system.name == place_.system), {})
@@ -247,11 +251,10 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         await maybe_future(super().run_pre_spawn_hook())
         try:
             options = read_options(self.user_options)
-            outposts = self._outposts()
-            chosen = named_place(options, outposts)
+            chosen = named_place(options, self.outposts)
             people = await self.people()
             if chosen is None:
-                chosen = only_place(options, await ask(REGISTRY, outposts, people))
+                chosen = only_place(options, await ask(REGISTRY, self.outposts, people))
         except RoadsteadError as error:
             self._fail(error)
         self._place = chosen
@@ -276,7 +279,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         assert self._options is not None
         assert self._person is not None
         REGISTRY.use(object_session(self.orm_spawner))
-        settings = self._outposts()[self._place.outpost]
+        settings = self.outposts[self._place.outpost]
         try:
             request = build_request(self, settings, self._options, self._person, self._certificates)
         except RoadsteadError as error:
@@ -403,19 +406,19 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
     # -- the hub's restart
 
     async def get_url(self) -> str:
-        """What JupyterHub is to check at its start: the responder, never the user's server."""
+        """JupyterHub asks this before it checks a server at its start: from here on the responder answers for it."""
+        url = str(await super().get_url())
         if self._attempt is None or self.server is None:
-            return str(await super().get_url())
+            return url
         try:
             address = responder_address(self)
         except OSError as error:
             self.log.error("The responder cannot listen: %s. Servers are checked at their own address.", error)  # noqa: TRY400
-            return str(await super().get_url())
+            return url
         self._answered_for = True
         self._adoption = Adoption(self, self._attempt)
-        # JupyterHub takes host and port from what is returned here, but not the scheme.
-        self.server.proto = address.partition(":")[0]
-        return address + str(self.server.base_url)
+        self.server.connect_url = address + self.server.base_url
+        return url
 
     def start_polling(self) -> None:
         """JupyterHub calls this when a start is complete, and after its check at its own start."""

@@ -40,8 +40,8 @@ class Attempt:
     """Set once the server has answered there."""
 
 
-def dump(attempt: Attempt, token: str, key_file: Path) -> dict[str, Any]:
-    """The state to store; the token is encrypted."""
+def dump(attempt: Attempt, sealed_token: str) -> dict[str, Any]:
+    """The state to store."""
     entry = {
         "id": attempt.id,
         "outpost": attempt.outpost,
@@ -49,7 +49,7 @@ def dump(attempt: Attempt, token: str, key_file: Path) -> dict[str, Any]:
         "app": attempt.app,
         "flavor": attempt.flavor,
         "url": attempt.url,
-        "token": keys.seal(token, key_file) if token else None,
+        "token": sealed_token or None,
     }
     return {MARK: {key: value for key, value in entry.items() if value is not None}}
 

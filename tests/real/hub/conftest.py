@@ -1,5 +1,6 @@
 """Deployments for the tests of the hub's part: one is shared by a module, others are made where something is killed."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ def site(folder: Path, **section: Any) -> Outpost:
             folder,
             spawner_class="tests.real.hub.gated.Gated",
             config={"Gated": own | {"gates": str(gates)}},
+        ),
+        "secure": local_system(
+            folder,
+            config={
+                "SimpleLocalProcessSpawner": own
+                | {"cmd": [sys.executable, str(Path(__file__).with_name("secure_server.py"))]}
+            },
         ),
         "refusing": local_system(folder, spawner_class=f"{SPAWNERS}.Refuses", config={"Refuses": own}),
     }
@@ -50,12 +58,11 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
     """Makes deployments and ends them when the module's tests are done."""
     made: list[Deployment] = []
 
-    def make_one(*sites: str, lines: str = "", start: bool = True, **section: Any) -> Deployment:
+    def make_one(*sites: str, lines: str = "", internal_ssl: bool = False, **section: Any) -> Deployment:
         folder = tmp_path_factory.mktemp("deployment")
         outposts = {name: site(folder / name, **section) for name in sites or ("site",)}
-        made.append(Deployment(folder / "hub", outposts, lines))
-        if start:
-            made[-1].start()
+        made.append(Deployment(folder / "hub", outposts, lines, internal_ssl=internal_ssl))
+        made[-1].start()
         return made[-1]
 
     try:

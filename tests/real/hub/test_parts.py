@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from jupyterhub import __version__, orm
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from roadstead.hub.known import known_ids
@@ -121,9 +122,9 @@ async def test_a_server_that_accepts_and_stays_silent_is_given_up_in_time() -> N
 
 @pytest.fixture
 def session() -> Session:
-    factory = orm.new_session_factory("sqlite:///:memory:")
-    session: Session = factory()
-    return session
+    engine = create_engine("sqlite:///:memory:")
+    orm.Base.metadata.create_all(engine)
+    return Session(engine)
 
 
 def add(session: Session, number: int, state: object) -> None:

@@ -211,3 +211,18 @@ def test_a_waiting_server_is_never_idle(deployment: Deployment) -> None:
     wait_until("it counts as active", active)
     deployment.stop_server("idle")
     deployment.wait_until_stopped("idle")
+
+
+def test_a_server_that_is_silent_while_the_hub_starts_is_left_alone(deployment: Deployment) -> None:
+    deployment.start_server("mute", system="site/local")
+    [process] = deployment.processes("mute")
+    process.suspend()
+    try:
+        deployment.restart_hub()
+        assert deployment.initialized_in() < PROMPT
+        time.sleep(2)
+        assert deployment.server("mute") is not None
+        assert process.is_running()
+    finally:
+        process.resume()
+    assert deployment.reach("mute")

@@ -74,8 +74,8 @@ def known(mirror: Mirror) -> ServerRecord:
 async def test_what_is_listed_at_first_is_known(outpost: FakeOutpost, mirror: Mirror) -> None:
     outpost.servers = {each: view(each) for each in sorted(new_attempt_id() for _ in range(5))}
     await come(outpost, mirror)
-    assert len(list(mirror.live())) == 5
-    assert all(record.running for record in mirror.live())
+    records = [mirror.get(each) for each in outpost.servers]
+    assert [record and record.running for record in records] == [True] * 5
 
 
 async def test_a_change_reaches_who_waits_for_it(outpost: FakeOutpost, mirror: Mirror) -> None:
@@ -140,8 +140,8 @@ async def test_what_happened_while_the_stream_was_lost_is_made_up_for(outpost: F
     outpost.tell(ID, state="running")
     outpost.tell(ID, state="ended")
     outpost.dead = False
+    await until(lambda: "While you were away." in [line.message for line in known(mirror).lines_after(0)])
     await until(lambda: watcher.told)
-    assert "While you were away." in [line.message for line in known(mirror).lines_after(0)]
     assert watcher.told == 1
 
 

@@ -26,35 +26,39 @@ def key_file(tmp_path: Path) -> Path:
     return tmp_path / "key"
 
 
+def dump(token: str, key_file: Path) -> dict[str, Any]:
+    return state.dump(ATTEMPT, keys.seal(token, key_file))
+
+
 def test_an_attempt_is_taken_up_again(key_file: Path) -> None:
-    dumped = state.dump(ATTEMPT, "secret-token", key_file)
+    dumped = dump("secret-token", key_file)
     assert "secret-token" not in str(dumped)
     assert state.load(dumped, key_file) == (ATTEMPT, "secret-token")
     assert state.attempt_of(dumped) == ("site", ATTEMPT.id)
 
 
 def test_the_key_file_is_made_once_and_its_owners_alone(key_file: Path) -> None:
-    state.dump(ATTEMPT, "x", key_file)
+    dump("x", key_file)
     made = key_file.read_bytes()
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     keys._keys.cache_clear()
-    state.dump(ATTEMPT, "x", key_file)
+    dump("x", key_file)
     assert key_file.read_bytes() == made
 
 
 def test_without_its_key_a_token_is_none_and_the_attempt_is_kept(key_file: Path) -> None:
-    dumped = state.dump(ATTEMPT, "secret-token", key_file)
+    dumped = dump("secret-token", key_file)
     key_file.unlink()
     keys._keys.cache_clear()
     assert state.load(dumped, key_file) == (ATTEMPT, None)
 
 
 def test_keys_of_the_environment_rotate(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_file = state.dump(ATTEMPT, "token", key_file)
+    by_file = dump("token", key_file)
     monkeypatch.setenv(keys.ENVIRONMENT, "old")
-    by_old = state.dump(ATTEMPT, "token", key_file)
+    by_old = dump("token", key_file)
     monkeypatch.setenv(keys.ENVIRONMENT, "new; old")
-    by_new = state.dump(ATTEMPT, "token", key_file)
+    by_new = dump("token", key_file)
     for dumped in (by_file, by_old, by_new):
         assert state.load(dumped, key_file) == (ATTEMPT, "token")
     monkeypatch.setenv(keys.ENVIRONMENT, "new")
@@ -64,7 +68,7 @@ def test_keys_of_the_environment_rotate(key_file: Path, monkeypatch: pytest.Monk
 
 def test_no_key_file_is_made_where_the_environment_has_a_key(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(keys.ENVIRONMENT, "k")
-    state.dump(ATTEMPT, "token", key_file)
+    dump("token", key_file)
     assert not key_file.exists()
 
 
@@ -84,12 +88,12 @@ def test_a_state_that_is_not_ours_is_none(value: Any) -> None:
     "change", [{"id": "../../x"}, {"outpost": "Not a name"}, {"url": "file:///etc/passwd"}, {"system": None}]
 )
 def test_a_damaged_state_is_none(change: dict[str, Any], key_file: Path) -> None:
-    dumped = state.dump(ATTEMPT, "token", key_file)
+    dumped = dump("token", key_file)
     dumped["roadstead"] |= change
     assert state.load(dumped, key_file) is None
 
 
 def test_what_a_later_release_adds_does_not_matter(key_file: Path) -> None:
-    dumped = state.dump(ATTEMPT, "token", key_file)
+    dumped = dump("token", key_file)
     dumped["roadstead"]["future"] = {"x": 1}
     assert state.load(dumped, key_file) == (ATTEMPT, "token")
