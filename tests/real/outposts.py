@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -59,9 +60,15 @@ class Outpost:
         systems: dict[str, dict[str, Any]] | None = None,
         hubs: tuple[str, ...] = ("hub",),
         lines: str = "",
+        *,
+        prefix: tuple[str, ...] = (),
+        ca_file: Path | None = None,
         **section: Any,
     ) -> None:
+        """`prefix` begins its command, `ca_file` is what its clients trust if it speaks https."""
         self.folder = folder
+        self.prefix, self.ca_file = prefix, ca_file
+        self.trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca_file) if ca_file else False
         self.state = folder / "state"
         folder.mkdir(parents=True, exist_ok=True)
         credentials = {hub: new_credential() for hub in hubs}
@@ -87,16 +94,19 @@ class Outpost:
     def start(self, seconds: float = 30) -> None:
         """Start it and wait until every system can start servers."""
         self.begin()
-        self.wait_for(lambda: httpx.get(f"{self.url}/health").json()["status"] == "ok", seconds)
+        self.wait_for(self.healthy, seconds)
+
+    def healthy(self) -> bool:
+        """Whether all its systems can start servers."""
+        return bool(httpx.get(f"{self.url}/health", verify=self.trust).json()["status"] == "ok")
 
     def begin(self) -> None:
         """Start it and wait for its address only."""
         address = self.state / "address"
         address.unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "roadstead.outpost", "--config", str(self.config)], stdout=log, stderr=log
-            )
+            command = [*self.prefix, sys.executable, "-m", "roadstead.outpost", "--config", str(self.config)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.wait_for(lambda: bool(address.read_text().strip()))
         self.url = address.read_text().strip()
 
@@ -160,7 +170,9 @@ class Outpost:
     async def client(self, hub: str = "hub", **headers: str) -> AsyncIterator["HubClient"]:
         """Speak to it as one of its hubs."""
         standard = {"Authorization": f"Bearer {self.tokens[hub]}", PROTOCOL_HEADER: str(PROTOCOL_VERSION)}
-        async with httpx.AsyncClient(base_url=self.url, headers=standard | headers, timeout=20) as http:
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=standard | headers, timeout=20, verify=self.trust
+        ) as http:
             yield HubClient(http)
 
 
