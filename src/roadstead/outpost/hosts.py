@@ -20,7 +20,10 @@ from pydantic import ValidationError
 from ..protocol.host import MAX_LINE_BYTES, REPORT, Order, Ping, Pong, Ready, Refused, Report
 
 _LOG: Final = logging.getLogger(__name__)
+_SHORTEST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 60.0
+_LONG_ENOUGH: Final = 10.0
+"""A host that lived for so many seconds is started again at once; one that ends sooner waits longer each time."""
 _START_SECONDS: Final = 60.0
 
 
@@ -81,7 +84,7 @@ class Host:
 
     async def run(self) -> None:
         """Start the host, and start it again whenever it ends, until cancelled."""
-        pause = 0.2
+        pause = _SHORTEST_PAUSE
         while True:
             began = time.monotonic()
             try:
@@ -89,7 +92,8 @@ class Host:
             except (OSError, EOFError, ValidationError, ValueError, TimeoutError) as error:
                 _LOG.warning("The host of system %s is lost: %s", self.system, str(error) or type(error).__name__)
             self.status.restarts += 1
-            pause = 0.2 if time.monotonic() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
+            lived = time.monotonic() - began
+            pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
 
     async def _live(self) -> None:
