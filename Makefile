@@ -118,7 +118,7 @@ bench: env-test
 
 .PHONY: screenshots
 screenshots: env-test
-	@ROADSTEAD_SCREENSHOTS=$(CURDIR)/docs/images $(PYTEST) tests/browser
+	@ROADSTEAD_SCREENSHOTS=$(CURDIR)/docs/images $(PYTEST) tests/browser/test_pictures.py
 
 .PHONY: clean
 clean:
