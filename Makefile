@@ -20,6 +20,7 @@ install = $(PIP) -e '.[$(1)]'
 else
 install = $(PIP) '.[$(1)]' && $(PIP) --force-reinstall --no-deps .
 SOURCES += $(shell find src -type f -not -path '*/__pycache__/*')
+export PYTHONDONTWRITEBYTECODE := 1
 endif
 
 export RUFF_CACHE_DIR := $(BUILD)/ruff
