@@ -1,0 +1,1 @@
+"""What a person sees and does, in Chromium, with the real hub, proxy, outpost, Spawners and JupyterLab."""
