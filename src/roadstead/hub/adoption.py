@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from jupyterhub.utils import make_ssl_context, utcnow
-from sqlalchemy.orm import object_session
 from tornado.log import app_log
 
 from . import responder
+from .ending import commit, end_attempt
 from .starting import NotStartedError, until_reached
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Adoption:
             url = await until_reached(self._spawner, self._attempt)
         except NotStartedError as failure:
             self._spawner.last_failure = str(failure)
-            await self._spawner.end_attempt(self._attempt)
+            await end_attempt(self._spawner, self._attempt)
             await self._spawner.poll_and_notify()
             return
         finally:
@@ -85,13 +85,6 @@ class Adoption:
             self._spawner.orm_spawner.last_activity = utcnow(with_tz=False)
             commit(self._spawner)
             await asyncio.sleep(_ACTIVITY_SECONDS)
-
-
-def commit(spawner: "RoadsteadSpawner") -> None:
-    """Write changes of a Spawner's row; JupyterHub rolls back what is left uncommitted."""
-    session = object_session(spawner.orm_spawner)
-    if session is not None:
-        session.commit()
 
 
 def set_address(spawner: "RoadsteadSpawner", url: str) -> None:

@@ -24,6 +24,7 @@ class _Stored(BaseModel):
     app: Name | None = None
     flavor: Name | None = None
     url: Url | None = None
+    ending: bool | None = None
     token: str | None = None
 
 
@@ -38,6 +39,8 @@ class Attempt:
     flavor: str | None = None
     url: str | None = None
     """Set once the server has answered there."""
+    ending: bool = False
+    """Its end was asked for; a hub that starts again goes on asking."""
 
 
 def dump(attempt: Attempt, sealed_token: str) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def dump(attempt: Attempt, sealed_token: str) -> dict[str, Any]:
         "app": attempt.app,
         "flavor": attempt.flavor,
         "url": attempt.url,
+        "ending": attempt.ending or None,
         "token": sealed_token or None,
     }
     return {MARK: {key: value for key, value in entry.items() if value is not None}}
@@ -59,7 +63,9 @@ def load(state: Any, key_file: Path) -> tuple[Attempt, str | None] | None:
     stored = _read(state)
     if stored is None:
         return None
-    attempt = Attempt(stored.id, stored.outpost, stored.system, stored.app, stored.flavor, stored.url)
+    attempt = Attempt(
+        stored.id, stored.outpost, stored.system, stored.app, stored.flavor, stored.url, bool(stored.ending)
+    )
     token = keys.unseal(stored.token, key_file) if stored.token else ""
     return attempt, token
 

@@ -1,6 +1,7 @@
 """What is stored of a server: taken up again whole, its token readable with the right key, nonsense passed over."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def test_an_attempt_is_taken_up_again(key_file: Path) -> None:
     assert "secret-token" not in str(dumped)
     assert state.load(dumped, key_file) == (ATTEMPT, "secret-token")
     assert state.attempt_of(dumped) == ("site", ATTEMPT.id)
+
+
+def test_that_an_end_was_asked_for_is_taken_up_again(key_file: Path) -> None:
+    ending = replace(ATTEMPT, ending=True)
+    assert state.load(state.dump(ending, ""), key_file) == (ending, "")
 
 
 def test_the_key_file_is_made_once_and_its_owners_alone(key_file: Path) -> None:
