@@ -7,7 +7,7 @@ from jupyterhub.utils import url_escape_path, url_path_join
 
 from ..protocol.servers import ServerOptions, ServerState
 from .options import last_options
-from .records import Choice, Line, ServerRecord
+from .records import Labels, Line, ServerRecord
 from .responder import WAIT_PATH
 from .spawner import RoadsteadSpawner
 from .state import Attempt
@@ -60,13 +60,13 @@ class Pages:
         state = state_of(live) if live is not None else "stopped"
         expires_at = record.expires_at if record is not None else None
         base_url = user.settings["hub"].base_url
-        choice = _choice(record, attempt, options)
+        labels = _labels(record, attempt, options)
         return {
             "name": spawner.name,
             "title": getattr(spawner.orm_spawner, "display_name", "") or spawner.name,
-            "system": choice.system,
-            "app": choice.app,
-            "flavor": choice.flavor,
+            "system": labels.system,
+            "app": labels.app,
+            "flavor": labels.flavor,
             "state": state,
             "url": user.server_url(spawner.name),
             "wait_url": server_path(base_url, WAIT_PATH, user, spawner.name),
@@ -80,14 +80,14 @@ class Pages:
         }
 
 
-def _choice(record: ServerRecord | None, attempt: Attempt | None, options: ServerOptions | None) -> Choice:
+def _labels(record: ServerRecord | None, attempt: Attempt | None, options: ServerOptions | None) -> Labels:
     """What runs where: as the outpost calls it, else by name, else what was chosen last."""
-    if record is not None and record.choice is not None:
-        return record.choice
+    if record is not None and record.labels is not None:
+        return record.labels
     if attempt is not None:
-        return Choice(f"{attempt.outpost}/{attempt.system}", attempt.app, attempt.flavor)
+        return Labels(f"{attempt.outpost}/{attempt.system}", attempt.app, attempt.flavor)
     options = options or ServerOptions()
-    return Choice(options.system or "", options.app, options.flavor)
+    return Labels(options.system or "", options.app, options.flavor)
 
 
 def state_of(spawner: RoadsteadSpawner) -> str:

@@ -22,7 +22,7 @@ class Line(NamedTuple):
     message: str
 
 
-class Choice(NamedTuple):
+class Labels(NamedTuple):
     """What runs where, in words for people."""
 
     system: str
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     flavor: str | None
 
 
-_choices: Final[dict[Choice, Choice]] = {}
+_labels: Final[dict[Labels, Labels]] = {}
 
 
 class ContradictionError(Exception):
@@ -42,11 +42,11 @@ class ServerRecord:
 
     __slots__ = (
         "api_token",
-        "choice",
         "end",
         "expected",
         "expires_at",
         "gone",
+        "labels",
         "lines",
         "log_complete",
         "misses",
@@ -66,7 +66,7 @@ class ServerRecord:
         self.server_id = server_id
         self.user: str | None = None
         self.server_name = ""
-        self.choice: Choice | None = None
+        self.labels: Labels | None = None
         self.state: ServerState | None = None
         self.stop_requested = False
         self.url: str | None = None
@@ -117,8 +117,8 @@ class ServerRecord:
         self._identify(view.user, view.server_name)
         self.misses, self.gone = 0, False
         # Thousands of records share a few names.
-        choice = Choice(view.titles.system, view.titles.app, view.titles.flavor)
-        self.choice = _choices.setdefault(choice, choice)
+        labels = Labels(view.titles.system, view.titles.app, view.titles.flavor)
+        self.labels = _labels.setdefault(labels, labels)
         self.stop_requested = view.stop_requested or self.stop_requested
         self._advance(view.state, view.url, view.api_token, view.expires_at, view.end)
 

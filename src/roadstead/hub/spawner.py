@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -16,19 +16,19 @@ from traitlets import Dict, Float, Integer, Unicode, default, validate
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.identifiers import new_attempt_id
 from ..protocol.model import ServerName
-from ..protocol.servers import Certificates, ServerOptions, ServerRequest, User
-from . import form, keys, state
+from ..protocol.servers import Certificates, ServerRequest
+from . import choice, form, keys, state
 from .adoption import Adoption, responder_address
+from .ending import end_attempt
 from .mirror import Mirror
-from .offers import Place, ask, named_place, only_place
-from .options import Form, chosen_system, has_overrides, options_from_form, prefill_from_query, read_options, stored
+from .options import Form, prefill_from_query, stored
 from .placement import NotPlacedError, place
 from .records import ServerRecord
 from .refusal import refusal
 from .registry import REGISTRY
-from .request import build_request, build_user, read_certificates
+from .request import build_request, read_certificates
 from .settings import OutpostSettings, outposts_of
-from .starting import NotStartedError, until_over, until_reached
+from .starting import NotStartedError, progress_of, until_reached
 from .state import Attempt
 
 _SERVER_NAME: Final[TypeAdapter[str]] = TypeAdapter(ServerName)
@@ -103,9 +103,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
     _adoption: Adoption | None = None
     _last_id: str | None = None
     _answered_for = False
-    _place: Place | None = None
-    _options: ServerOptions | None = None
-    _person: User | None = None
+    _choice: choice.Choice | None = None
     _certificates: Certificates | None = None
     _telling: asyncio.Task[None] | None = None
 
@@ -190,6 +188,8 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         with contextlib.suppress(RuntimeError):
             if self._attempt is not None and (mirror := self.mirror_of(self._attempt)) is not None:
                 mirror.expect(self._attempt.id, self)
+                if self._attempt.ending:
+                    _ = mirror.cancel(self._attempt.id)
 
     # -- the choice
 
@@ -198,45 +198,18 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         return await self.start_form(self.handler.get_argument("next", "") if self.handler is not None else "")
 
     async def start_form(self, next_url: str) -> str:
-        """The start page's fields: all systems of all outposts with what is free on them now."""
-        REGISTRY.use(object_session(self.orm_spawner))
-        offers = await ask(REGISTRY, self.outposts, await self.people())
-        return form.render(self, offers, next_url)
-
-    async def people(self) -> dict[str, User]:
-        """The user as each outpost is to see them."""
-        wanted = any(settings.send_auth_state for settings in self.outposts.values())
-        auth_state = await self.user.get_auth_state() if wanted else None
+        """The start page's fields; `next_url` is where somebody wanted to go."""
         try:
-            return {
-                name: build_user(self, auth_state if settings.send_auth_state else None)
-                for name, settings in self.outposts.items()
-            }
+            return await choice.start_form(self, next_url)
         except RoadsteadError as error:
             raise refusal(error) from None
 
     async def run_options_from_form(self, form_data: Form) -> dict[str, Any]:
         """Options from a filled-in start page."""
         try:
-            options = options_from_form(form_data, {})
-            form.remember(self, options)
-            chosen = chosen_system(form_data)
-            if chosen is not None and has_overrides(form_data, chosen):
-                options = options_from_form(form_data, await self._rules(options))
-                form.remember(self, options)
+            return stored(await choice.options_of_form(self, form_data))
         except RoadsteadError as error:
             raise refusal(error) from None
-        return stored(options)
-
-    async def _rules(self, options: ServerOptions) -> Mapping[str, Any]:
-        place_ = named_place(options, self.outposts)
-        if place_ is None:
-            return {}
-        people = await self.people()
-        offers = await ask(REGISTRY, self.outposts, {place_.outpost: people[place_.outpost]})
-        if offers.silent:
-            raise offers.silent[0].error
-        return next((offer.system.overrides for offer in offers.systems if offer.system.name == place_.system), {})
 
     def options_from_query(self, query: Form) -> dict[str, Any]:
         """A link may propose choices, never make them: whoever follows it sees the start page filled in."""
@@ -250,16 +223,9 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         """The site's hook, then everything about the choice that needs waiting: start() itself must not wait."""
         await maybe_future(super().run_pre_spawn_hook())
         try:
-            options = read_options(self.user_options)
-            chosen = named_place(options, self.outposts)
-            people = await self.people()
-            if chosen is None:
-                chosen = only_place(options, await ask(REGISTRY, self.outposts, people))
+            self._choice = await choice.choose(self)
         except RoadsteadError as error:
             self._fail(error)
-        self._place = chosen
-        self._options = options.model_copy(update={"system": chosen.system})
-        self._person = people[chosen.outpost]
 
     async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
         """The certificates go along with the request; the outpost puts them where the server runs."""
@@ -275,22 +241,16 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         attempt's id is safe before the outpost hears of it.
         """
         self.last_failure = ""
-        assert self._place is not None
-        assert self._options is not None
-        assert self._person is not None
+        assert self._choice is not None
         REGISTRY.use(object_session(self.orm_spawner))
-        settings = self.outposts[self._place.outpost]
+        place_, options = self._choice.place, self._choice.options
         try:
-            request = build_request(self, settings, self._options, self._person, self._certificates)
+            request = build_request(
+                self, self.outposts[place_.outpost], options, self._choice.person, self._certificates
+            )
         except RoadsteadError as error:
             self._fail(error)
-        attempt = Attempt(
-            id=new_attempt_id(),
-            outpost=self._place.outpost,
-            system=self._place.system,
-            app=self._options.app,
-            flavor=self._options.flavor,
-        )
+        attempt = Attempt(new_attempt_id(), place_.outpost, place_.system, options.app, options.flavor)
         form.forget(self)
         self._attempt = attempt
         self.orm_spawner.state = self.get_state()
@@ -344,31 +304,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         if self._adoption is not None:
             self._adoption.cancel()
         if self._attempt is not None:
-            await self.end_attempt(self._attempt)
-
-    async def end_attempt(self, attempt: Attempt) -> None:
-        """Ask for the end of an attempt until the outpost has heard it, and wait for it as long as is configured."""
-        mirror = self.mirror_of(attempt)
-        if mirror is None:
-            self.log.warning(
-                "Server %s of %s cannot be ended: the outpost '%s' is not configured any more.",
-                attempt.id,
-                self.log_name,
-                attempt.outpost,
-            )
-            return
-        record = mirror.expect(attempt.id)
-        asked = mirror.cancel(attempt.id)
-        await asyncio.wait({asked}, timeout=min(self.stop_timeout, 10.0))
-        if not asked.done():
-            self.log.warning(
-                "The outpost '%s' does not take the end of %s yet; it is asked again.", attempt.outpost, self.log_name
-            )
-            return
-        if not await until_over(mirror, record, self.stop_timeout):
-            self.log.warning(
-                "%s has not ended within %s seconds; its outpost goes on.", self.log_name, self.stop_timeout
-            )
+            await end_attempt(self, self._attempt)
 
     def attempt_over(self) -> None:
         """The mirror has learned that the server is over: tell JupyterHub now rather than at its next poll."""
@@ -384,24 +320,8 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The event log of the start, from its beginning."""
-        seen, furthest = 0, 0
-        while (record := self.record) is None and self.pending == "spawn":  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
-        while record is not None:
-            version = record.version
-            for line in record.lines_after(seen):
-                seen = line.number
-                event: dict[str, Any] = {"message": line.message}
-                if line.progress is not None:
-                    furthest = max(furthest, line.progress)
-                    event["progress"] = furthest
-                yield event
-            if record.over:
-                return
-            mirror = self._mirrors().get(self._attempt.outpost) if self._attempt is not None else None
-            if mirror is None:
-                return
-            await mirror.changed(record, version)
+        async for event in progress_of(self):
+            yield event
 
     # -- the hub's restart
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from ..protocol.errors import ErrorCode
 from .mirror import Mirror
@@ -60,6 +61,26 @@ async def until_running(mirror: Mirror, record: ServerRecord) -> str:
         _raise_if_over(record)
         if record.running and record.url is not None:
             return record.url
+        await mirror.changed(record, version)
+
+
+async def progress_of(spawner: "RoadsteadSpawner") -> AsyncIterator[dict[str, Any]]:
+    """The event log of a start from its beginning to its end, as JupyterHub's events."""
+    seen, furthest = 0, 0
+    while (record := spawner.record) is None and spawner.pending == "spawn":  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    while record is not None:
+        version = record.version
+        for line in record.lines_after(seen):
+            seen = line.number
+            event: dict[str, Any] = {"message": line.message}
+            if line.progress is not None:
+                furthest = max(furthest, line.progress)
+                event["progress"] = furthest
+            yield event
+        mirror = spawner.mirror_of(spawner.attempt) if spawner.attempt is not None else None
+        if record.over or mirror is None:
+            return
         await mirror.changed(record, version)
 
 
