@@ -160,17 +160,25 @@ class Host:
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
+        except BaseException:
+            # A host that begins all the same ends by itself when it finds nobody on the line.
+            ours.close()
+            raise
         finally:
             theirs.close()
         self.status.pid = process.pid
-        reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        except BaseException:
+            _kill(process)
+            raise
         return _Line(process, reader, writer)
 
     async def _end_stale(self) -> None:
         """End a host that an earlier outpost left, stopped or stuck: two hosts of one system must never act at once."""
         with contextlib.suppress(OSError, ValueError):
             pid = int(self._lock_file.read_text().strip())
-            if _is_host(pid, self.system):
+            if _is_host(pid, self._lock_file):
                 os.kill(pid, signal.SIGKILL)
 
     async def _end(self, line: _Line) -> None:
@@ -188,9 +196,9 @@ def _kill(process: asyncio.subprocess.Process) -> None:
         process.kill()
 
 
-def _is_host(pid: int, system: str) -> bool:
+def _is_host(pid: int, lock_file: Path) -> bool:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return b"roadstead.outpost.host" in words and system.encode() in words
+    return b"roadstead.outpost.host" in words and str(lock_file).encode() in words
 
 
 class Hosts:

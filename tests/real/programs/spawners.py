@@ -10,14 +10,14 @@ from typing import Any
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
 
-class NeverStarts(SimpleLocalProcessSpawner):
+class NeverStarts(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its start() never comes back."""
 
     async def start(self) -> Any:
         await asyncio.sleep(3600)
 
 
-class StartsThenHangs(SimpleLocalProcessSpawner):
+class StartsThenHangs(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its start() makes a process and then never comes back."""
 
     async def start(self) -> Any:
@@ -36,14 +36,14 @@ class StartHangsHard(StartsThenHangs):
                 await asyncio.sleep(3600)
 
 
-class StopHangs(SimpleLocalProcessSpawner):
+class StopHangs(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its stop() never comes back, unless it is to be quick."""
 
     async def stop(self, now: bool = False) -> None:
         await asyncio.sleep(3600)
 
 
-class PollHangs(SimpleLocalProcessSpawner):
+class PollHangs(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its poll() never comes back."""
 
     async def poll(self) -> int | None:
@@ -51,23 +51,24 @@ class PollHangs(SimpleLocalProcessSpawner):
         return None
 
 
-class PollFails(SimpleLocalProcessSpawner):
+class PollFails(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its poll() raises while the file that its home holds is there."""
 
     async def poll(self) -> int | None:
         if (Path(self.home_dir) / "poll-fails").exists():
             raise RuntimeError("the system does not answer")
-        return await super().poll()
+        status: int | None = await super().poll()
+        return status
 
 
-class Blocks(SimpleLocalProcessSpawner):
+class Blocks(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its start() blocks the whole process."""
 
     async def start(self) -> Any:
         time.sleep(3600)
 
 
-class EndsItsProcess(SimpleLocalProcessSpawner):
+class EndsItsProcess(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its start() makes a process and then ends the process that it runs in."""
 
     async def start(self) -> Any:
@@ -75,7 +76,7 @@ class EndsItsProcess(SimpleLocalProcessSpawner):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class SlowStart(SimpleLocalProcessSpawner):
+class SlowStart(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its start() takes as long as the server's options say, three seconds if they say nothing."""
 
     async def start(self) -> Any:
@@ -83,14 +84,14 @@ class SlowStart(SimpleLocalProcessSpawner):
         return await super().start()
 
 
-class Refuses(SimpleLocalProcessSpawner):
+class Refuses(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its start() says why not."""
 
     async def start(self) -> Any:
         raise RuntimeError("The quota of this project is used up.")
 
 
-class StopsSlowly(SimpleLocalProcessSpawner):
+class StopsSlowly(SimpleLocalProcessSpawner):  # type: ignore[misc]
     """Its stop() takes three seconds."""
 
     async def stop(self, now: bool = False) -> None:
