@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
 import psutil
@@ -129,6 +130,7 @@ class Deployment:
         self._proxy_token = secrets.token_hex(16)
         self.config = folder / "jupyterhub_config.py"
         self.lines = lines
+        self.extra: dict[str, Any] = {}
         environment = {
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
             "PYTHONUNBUFFERED": "1",
@@ -165,9 +167,10 @@ class Deployment:
         self.wait_for_hub()
 
     def write_config(self) -> None:
-        """Write jupyterhub_config.py; again after `lines` or `outposts` changed."""
+        """Write jupyterhub_config.py; again after `lines`, `outposts` or `extra`, what each of them has, changed."""
         entries = {
             name: {"url": outpost.url, "credential": outpost.tokens["hub"], "display_name": f"Site {name}"}
+            | self.extra
             | ({"ca_file": str(outpost.ca_file)} if outpost.ca_file else {})
             for name, outpost in self.outposts.items()
         }
@@ -261,7 +264,7 @@ configure(c)
 
     def begin_server(self, user: str, name: str = "", **options: Any) -> httpx.Response:
         """Ask the hub for a server."""
-        self.api("POST", f"/users/{user}")
+        self.api("POST", f"/users/{quote(user)}")
         return self.api("POST", server_path(user, name), {"user_options": options} if options else None)
 
     def start_server(self, user: str, name: str = "", **options: Any) -> None:
@@ -276,7 +279,7 @@ configure(c)
 
     def server(self, user: str, name: str = "") -> dict[str, Any] | None:
         """The hub's model of an active server; None when it has none."""
-        answer = self.api("GET", f"/users/{user}")
+        answer = self.api("GET", f"/users/{quote(user)}")
         servers = answer.json().get("servers", {}) if answer.status_code == 200 else {}
         model: dict[str, Any] | None = servers.get(name)
         return None if model is None or model.get("stopped") else model
@@ -429,9 +432,9 @@ def wait_for_outpost(outpost: Outpost) -> None:
 
 def server_path(user: str, name: str) -> str:
     """The path of a server in JupyterHub's API."""
-    return f"/users/{user}/servers/{name}" if name else f"/users/{user}/server"
+    return f"/users/{quote(user)}/servers/{name}" if name else f"/users/{quote(user)}/server"
 
 
 def user_path(user: str, name: str) -> str:
     """The path of a server behind the proxy."""
-    return f"/user/{user}/{name}/" if name else f"/user/{user}/"
+    return f"/user/{quote(user, safe='@')}/{name}/" if name else f"/user/{quote(user, safe='@')}/"

@@ -1,6 +1,7 @@
 """A system whose starts wait until a test lets them go on."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ class Gated(SimpleLocalProcessSpawner):  # type: ignore[misc]
 
     async def start(self) -> Any:
         gate = Path(self.gates) / f"{self.user.name}-{self.name}"
+        gate.with_suffix(".auth-state").write_text(json.dumps(await self.user.get_auth_state()))
         while not gate.exists():
             await asyncio.sleep(0.05)
         return await super().start()
