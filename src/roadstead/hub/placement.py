@@ -51,7 +51,7 @@ async def place(
         if failure.code is ErrorCode.SERVER_LIVE and failure.body.server_id not in (None, server_id):
             assert failure.body.server_id is not None
             mirror.note(server_id, "An earlier start of this server is being ended first.")
-            await _clear(mirror, failure.body.server_id, failure, clearing_seconds, perhaps=perhaps)
+            await _clear(mirror, failure.body.server_id, clearing_seconds, perhaps=perhaps)
             deadline = time.monotonic() + seconds
             continue
         pause = next(pauses)
@@ -61,7 +61,7 @@ async def place(
         await asyncio.sleep(pause)
 
 
-async def _clear(mirror: Mirror, server_id: str, failure: RoadsteadError, seconds: float, *, perhaps: bool) -> None:
+async def _clear(mirror: Mirror, server_id: str, seconds: float, *, perhaps: bool) -> None:
     """End an older attempt and wait until it is over."""
     record = mirror.expect(server_id)
     _ = mirror.cancel(server_id)
@@ -70,7 +70,13 @@ async def _clear(mirror: Mirror, server_id: str, failure: RoadsteadError, second
             while not record.over:
                 await mirror.changed(record, record.version)
     except TimeoutError:
-        raise NotPlacedError(failure, perhaps=perhaps) from None
+        error = RoadsteadError(
+            ErrorCode.SERVER_LIVE,
+            "The server that ran here before has not ended yet.",
+            "It is being ended; start again in a minute.",
+            server_id=server_id,
+        )
+        raise NotPlacedError(error, perhaps=perhaps) from None
     finally:
         mirror.release(server_id)
 
