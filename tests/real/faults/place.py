@@ -62,7 +62,9 @@ class Place:
         held: dict[str, Any] = {"spawner_class": "tests.real.faults.guests.Held", "silence_timeout": 3.0}
         held["config"] = {"Held": own | {"holds": str(self.holds)}}
         limits: dict[str, Any] = {"silence_timeout": 3.0, "stop_timeout": 2, "start_timeout": 6}
-        return {name: local_system(self.folder, **held) for name in ("held", "late")} | {
+        mute: dict[str, Any] = {"config": {"SimpleLocalProcessSpawner": own | {"cmd": ["sleep", "600"]}}}
+        usual = {name: local_system(self.folder, **held) for name in ("held", "late")}
+        return (usual | {"mute": local_system(self.folder, **mute)} if guests else usual) | {
             name.lower(): local_system(
                 self.folder, spawner_class=f"tests.real.programs.spawners.{name}", config={name: own}, **limits
             )
