@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticOmit
 
+from roadstead.hub import RoadsteadSpawner
 from roadstead.hub.settings import OutpostSettings as HubOutpostSettings
 from roadstead.outpost import config, lifecycle
 from roadstead.outpost.routes import build_app
@@ -42,6 +43,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, models in SETTINGS.items():
         _write(name, "\n".join(_model(model) for model in models))
+    _write("hub-spawner", _spawner())
     _write("lifecycle", _lifecycle())
     _write("errors", _errors())
     _write("endpoints", _endpoints())
@@ -116,6 +118,16 @@ def _type(annotation: object) -> str:
         return "function"
     inner = ", ".join(_type(argument) for argument in arguments if argument is not ...)
     return f"{name} of {inner}" if inner else name
+
+
+def _spawner() -> str:
+    """The settings that the hub's Spawner class adds to those that every Spawner has."""
+    rows = []
+    for name in RoadsteadSpawner.class_own_traits(config=True):
+        trait = RoadsteadSpawner.class_traits()[name]
+        default = f"`{trait.default_value!r}`" if name != "outposts" else "required"
+        rows.append((f"`c.RoadsteadSpawner.{name}`", default, " ".join(trait.help.split())))
+    return _table(("name", "default", "meaning"), sorted(rows))
 
 
 def _lifecycle() -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -9,29 +10,35 @@ from typing import Final
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-ENVIRONMENT: Final = "JUPYTERHUB_CRYPT_KEY"
-"""JupyterHub's own variable: keys separated by ';', the first encrypts, all decrypt."""
+from jupyterhub.crypto import CryptKeeper
 
 _PURPOSE: Final = b"roadstead: state of spawners"
 
 
 def seal(text: str, key_file: Path) -> str:
-    """Encrypt a short text. Makes the key file, readable by its owner only, if there is no key yet."""
-    return _keys(os.environ.get(ENVIRONMENT, ""), str(key_file.absolute())).encrypt(text.encode()).decode()
+    """Encrypt a short text, with JupyterHub's first key for auth_state if it has one, else with the key file's.
+
+    The file is made, readable by its owner only, when there is no key at all.
+    """
+    return _keys(_of_jupyterhub(), str(key_file.absolute())).encrypt(text.encode()).decode()
 
 
 def unseal(text: str, key_file: Path) -> str | None:
-    """Decrypt; None when no present key fits."""
+    """Decrypt with whichever of these keys fits; None when none does."""
     try:
-        return _keys(os.environ.get(ENVIRONMENT, ""), str(key_file.absolute())).decrypt(text.encode()).decode()
+        return _keys(_of_jupyterhub(), str(key_file.absolute())).decrypt(text.encode()).decode()
     except InvalidToken:
         return None
 
 
+def _of_jupyterhub() -> tuple[bytes, ...]:
+    """`c.CryptKeeper.keys`, or those of JUPYTERHUB_CRYPT_KEY."""
+    return tuple(CryptKeeper.instance().keys)
+
+
 @lru_cache(maxsize=8)
-def _keys(environment: str, key_file: str) -> MultiFernet:
-    secrets = [key.strip().encode() for key in environment.split(";") if key.strip()]
+def _keys(first: Iterable[bytes], key_file: str) -> MultiFernet:
+    secrets = list(first)
     path = Path(key_file)
     if path.exists() or not secrets:
         secrets.append(_key_in(path))

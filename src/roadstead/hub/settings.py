@@ -26,18 +26,22 @@ class ConfigurationError(Exception):
 class OutpostSettings(Message):
     """How this hub reaches one outpost."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
     url: Url
+    """Where the outpost is, such as `https://outpost.site.example:8765`"""
     credential: SecretStr | None = None
+    """What the outpost's operator gave this hub: `<key id>.<secret>`"""
     credential_file: Path | None = None
     """A file with the credential in it; it is read again when the outpost refuses what was in it before."""
     hub_api_url: Url | None = None
     """Where servers of this outpost find the hub's API, when it is not where the hub's own configuration says."""
     display_name: ShortText = ""
+    """What people see; the outpost's name if not set."""
     ca_file: Path | None = None
     """Certificate authorities for https, as PEM, instead of the operating system's."""
     send_auth_state: bool = False
+    """Whether the outpost gets what the authenticator keeps of a user; it may hold tokens of theirs."""
 
     @field_validator("credential")
     @classmethod

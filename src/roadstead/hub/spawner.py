@@ -40,14 +40,8 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
     outposts = Dict(
         config=True,
         help="""
-        The outposts that this hub uses, by name. Each is a mapping with
-
-        - url: where the outpost is, https://outpost.site.example
-        - credential or credential_file: what the outpost's operator gave this hub, <key id>.<secret>
-        - hub_api_url (optional): where servers of this outpost find the hub's API
-        - display_name (optional): how people see it
-        - ca_file (optional): certificate authorities for https, as PEM
-        - send_auth_state (optional): whether the outpost gets the users' auth_state; no by default
+        The outposts that this hub uses, by name. Each is a mapping with `url`, `credential` or `credential_file`, and
+        optionally `hub_api_url`, `display_name`, `ca_file` and `send_auth_state`.
         """,
     )
     state_key_file = Unicode(
@@ -55,8 +49,8 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         config=True,
         help="""
         File with the key that encrypts the servers' API tokens in the hub's database; made at the first start of a
-        server if it is not there. With JUPYTERHUB_CRYPT_KEY in the hub's environment that is used instead, and this
-        file, if there is one, only decrypts.
+        server if it is not there. Where JupyterHub has keys for auth_state (c.CryptKeeper.keys or the variable
+        JUPYTERHUB_CRYPT_KEY), its first one encrypts instead, and this file, if there is one, only decrypts.
         """,
     )
     place_timeout = Float(

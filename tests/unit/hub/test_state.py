@@ -1,6 +1,7 @@
 """What is stored of a server: taken up again whole, its token readable with the right key, nonsense passed over."""
 
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jupyterhub.crypto import CryptKeeper
 
 from roadstead.hub import keys, state
 from roadstead.hub.state import Attempt
@@ -17,9 +19,13 @@ ATTEMPT = Attempt(new_attempt_id(), "site", "local", "lab", None, "http://10.0.0
 
 
 @pytest.fixture(autouse=True)
-def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(keys.ENVIRONMENT, raising=False)
+def jupyterhub_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[CryptKeeper]:
+    """JupyterHub's own keys; none at first."""
+    monkeypatch.delenv("JUPYTERHUB_CRYPT_KEY", raising=False)
+    CryptKeeper.clear_instance()
     keys._keys.cache_clear()
+    yield CryptKeeper.instance()
+    CryptKeeper.clear_instance()
 
 
 @pytest.fixture
@@ -59,21 +65,23 @@ def test_without_its_key_a_token_is_none_and_the_attempt_is_kept(key_file: Path)
     assert state.load(dumped, key_file) == (ATTEMPT, None)
 
 
-def test_keys_of_the_environment_rotate(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_jupyterhub_come_first_and_rotate(key_file: Path, jupyterhub_keys: CryptKeeper) -> None:
+    old, new = b"o" * 32, b"n" * 32
     by_file = dump("token", key_file)
-    monkeypatch.setenv(keys.ENVIRONMENT, "old")
+    jupyterhub_keys.keys = [old]
     by_old = dump("token", key_file)
-    monkeypatch.setenv(keys.ENVIRONMENT, "new; old")
+    jupyterhub_keys.keys = [new, old]
     by_new = dump("token", key_file)
     for dumped in (by_file, by_old, by_new):
         assert state.load(dumped, key_file) == (ATTEMPT, "token")
-    monkeypatch.setenv(keys.ENVIRONMENT, "new")
+    jupyterhub_keys.keys = [new]
     assert state.load(by_new, key_file) == (ATTEMPT, "token")
     assert state.load(by_old, key_file) == (ATTEMPT, None)
 
 
-def test_no_key_file_is_made_where_the_environment_has_a_key(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(keys.ENVIRONMENT, "k")
+def test_no_key_file_is_made_where_jupyterhub_has_a_key(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "ab" * 32)
+    CryptKeeper.clear_instance()
     dump("token", key_file)
     assert not key_file.exists()
 
