@@ -90,5 +90,5 @@ async def test_an_older_attempt_that_does_not_end_is_told(outpost: FakeOutpost, 
     old = new_attempt_id()
     outpost.servers[old] = view(old)
     outpost.refusals = [error(ErrorCode.SERVER_LIVE, "Still there.", server_id=old)]
-    with pytest.raises(NotPlacedError, match="Still there"):
+    with pytest.raises(NotPlacedError, match="has not ended yet"):
         await place(mirror, new_attempt_id(), REQUEST, seconds=1.0, clearing_seconds=0.1)
