@@ -34,6 +34,7 @@ class Attempt:
         "resumed",
         "spawner",
         "task",
+        "unfinished",
         "url",
     )
 
@@ -51,6 +52,8 @@ class Attempt:
         """The state that was reported last, while it starts."""
         self.url = ""
         self.api_token: str | None = None
+        self.unfinished = False
+        """A start may have made something that poll() does not see."""
         self.message = ""
         """Why its start failed."""
 

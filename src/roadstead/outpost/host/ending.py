@@ -29,16 +29,16 @@ class Ending:
         self._leftovers = leftovers
         self._stop_timeout = stop_timeout
 
-    async def end(self, attempt: Attempt, *, now: bool, unfinished: bool) -> None:
+    async def end(self, attempt: Attempt, *, now: bool) -> None:
         """End whatever there is. Raises RefusedError with a sentence when something is left, or nobody can tell.
 
-        With `unfinished` a start may have made something that poll() does not see yet, so stop() is called in any case.
-        With `now` the server gets no time of its own, and its processes are ended also when the class cannot do it.
+        After an unfinished start stop() is called in any case, else as in JupyterHub only if the server runs. With
+        `now` the server gets no time of its own, and its processes are ended also when the class cannot do it.
         """
         trouble = ""
         if not attempt.is_stranger():
             gone = await self._poll(attempt)
-            if gone is not True or unfinished:
+            if gone is not True or attempt.unfinished:
                 trouble = await self._stop(attempt.spawner, now)
             if trouble and now:
                 await self._leftovers.end(attempt.key)

@@ -101,16 +101,18 @@ class Runner:
     async def _start(self, attempt: Attempt, job: Job, again: bool) -> None:
         self._keep_secrets(job)
         launch = self._launches[job.key] = Launch(attempt, job, self._builder, self._report)
-        begun = False
+        attempt.unfinished = again
         try:
-            attempt.load(self._builder.build(job), job.state)
             if again:
-                await self._clear_away(attempt, unfinished=True, why="An earlier try to start this server was cut off.")
+                attempt.load(self._builder.build(job, lenient=True), job.state)
+                await self._clear_away(attempt, "An earlier try to start this server was cut off.")
+                attempt.unfinished = False
+            attempt.load(self._builder.build(job), job.state)
             await launch.prepare()
             if self._is_superseded(attempt):
                 return
             attempt.names = self._names.claim(attempt.key, attempt.spawner)
-            begun = True
+            attempt.unfinished = True
             attempt.url = await launch.start()
             if self._is_superseded(attempt):
                 return
@@ -118,9 +120,9 @@ class Runner:
             attempt.api_token = token if token and token not in _tokens(job) else None
             state = attempt.export()
         except GUEST_ERRORS as error:
-            await self._start_failed(attempt, self._describe(error), begun)
+            await self._start_failed(attempt, self._describe(error))
             return
-        attempt.phase = Phase.RUNNING
+        attempt.phase, attempt.unfinished = Phase.RUNNING, False
         self._report(Started(key=attempt.key, url=attempt.url, state=state, api_token=attempt.api_token))
         self._settle_down(attempt)
 
@@ -133,24 +135,24 @@ class Runner:
         self._launches.pop(attempt.key, None)
         self._watcher.add(attempt.key, attempt.poll)
 
-    async def _start_failed(self, attempt: Attempt, message: str, begun: bool) -> None:
+    async def _start_failed(self, attempt: Attempt, message: str) -> None:
         if self._is_superseded(attempt):
             return
         _LOG.warning("The start of %s failed: %s", attempt.key, message)
         attempt.message = message
-        if begun:
-            await self._clear_away(attempt, unfinished=True, why=message)
         if attempt.spawner is not None:
+            if attempt.unfinished:
+                await self._clear_away(attempt, message)
             await self._ending.after(attempt)
         self._finish(attempt)
         self._report(StartFailed(key=attempt.key, message=message))
 
-    async def _clear_away(self, attempt: Attempt, *, unfinished: bool, why: str) -> None:
+    async def _clear_away(self, attempt: Attempt, why: str) -> None:
         """End what there may be, again and again until it is known to be gone: a failed start must leave nothing."""
         tries = 0
         while True:
             try:
-                await self._ending.end(attempt, now=tries > 1, unfinished=unfinished)
+                await self._ending.end(attempt, now=tries > 1)
                 return
             except GUEST_ERRORS as error:
                 text = f"{why} What it left cannot be ended yet: {self._describe(error)}"
@@ -205,22 +207,20 @@ class Runner:
             return
         elif known.phase is Phase.STOPPING and known.task and not known.task.done():
             return
-        before, known.phase = known.phase, Phase.STOPPING
+        known.phase = Phase.STOPPING
         self._watcher.remove(job.key)
-        self._do(known, self._stop(known, job, now, known.task, unfinished=before is Phase.STARTING))
+        self._do(known, self._stop(known, job, now, known.task))
 
-    async def _stop(
-        self, attempt: Attempt, job: Job, now: bool, start: asyncio.Task[None] | None, *, unfinished: bool
-    ) -> None:
+    async def _stop(self, attempt: Attempt, job: Job, now: bool, start: asyncio.Task[None] | None) -> None:
         try:
             self._keep_secrets(job)
             if start and not start.done():
                 await self._break_off(attempt, start)
             if attempt.spawner is None:
                 attempt.load(self._builder.build(job, lenient=True), job.state)
-                unfinished = True
+                attempt.unfinished = True
             attempt.spawner.user.learn_auth_state(job.request.user.auth_state)
-            await self._ending.end(attempt, now=now, unfinished=unfinished)
+            await self._ending.end(attempt, now=now)
             await self._ending.after(attempt)
             self._report_last_state(attempt)
             if job.request.certificates:
@@ -246,9 +246,9 @@ class Runner:
 
     def _came_late(self, key: str, spawner: Any, _: asyncio.Task[Any]) -> None:
         late = Attempt(key, Phase.STOPPING)
-        late.spawner = spawner
+        late.spawner, late.unfinished = spawner, True
         _LOG.warning("start() of %s came back after the server was stopped; what it made is ended.", key)
-        self._do(late, self._clear_away(late, unfinished=True, why="A start came back after its server was stopped."))
+        self._do(late, self._clear_away(late, "A start came back after its server was stopped."))
 
     # --- end
 

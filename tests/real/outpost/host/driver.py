@@ -37,6 +37,7 @@ from roadstead.protocol.servers import Certificates, HubAddress, ServerOptions, 
 
 R = TypeVar("R", bound=Report)
 ROOT = Path(__file__).parents[4]
+_PATH = [path for path in [os.environ.get("PYTHONPATH")] if path]
 GUESTS = "tests.real.outpost.host.guests"
 KEYS: set[str] = set()
 """The attempts of the test that runs."""
@@ -208,7 +209,7 @@ async def spawn(config: Path, *, env: dict[str, str] | None = None, prefix: tupl
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             stderr=file,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | (env or {}),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *_PATH])} | (env or {}),
             start_new_session=True,
         )
     theirs.close()
