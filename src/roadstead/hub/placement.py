@@ -15,6 +15,7 @@ _LATER: Final = frozenset(
 )
 """Errors that a moment may cure."""
 
+_TRIES: Final = 4
 _PAUSES: Final = (0.25, 5.0)
 """Seconds between tries: the first, the longest."""
 
@@ -33,10 +34,11 @@ async def place(
 ) -> ServerView:
     """Ask for an attempt until the outpost answers.
 
-    For `seconds` failures that may pass are met with another try; an older attempt of the same server is ended first,
-    which may take `clearing_seconds`. Raises NotPlacedError.
+    For `seconds`, and a few times at least, failures that may pass are met with another try: a hub that is very busy
+    finds answers late that came in time. An older attempt of the same server is ended first, which may take
+    `clearing_seconds`. Raises NotPlacedError.
     """
-    deadline = time.monotonic() + seconds
+    deadline, tries = time.monotonic() + seconds, 0
     perhaps = False
     pauses = _pauses()
     while True:
@@ -55,7 +57,8 @@ async def place(
             deadline = time.monotonic() + seconds
             continue
         pause = next(pauses)
-        if failure.code not in _LATER or time.monotonic() + pause > deadline:
+        tries += 1
+        if failure.code not in _LATER or (tries >= _TRIES and time.monotonic() + pause > deadline):
             raise NotPlacedError(failure, perhaps=perhaps)
         mirror.note(server_id, f"{failure.body.message} Trying again.")
         await asyncio.sleep(pause)
