@@ -11,6 +11,7 @@ from ..protocol.servers import End, EndCode, ServerState
 from . import lifecycle
 from .conductor import Conductor, next_due
 from .rows import Attempt
+from .steps import Transaction
 from .views import iso, now_iso
 
 _LOG: Final = logging.getLogger(__name__)
@@ -65,16 +66,18 @@ class Clock:
         )
         minutes = max(1, round(left / 60))
         unit = f"{minutes} minute{'' if minutes == 1 else 's'}" if left >= 45 else f"{max(1, round(left))} seconds"
-        async with self._ledger.write() as transaction:
-            current = await transaction.get(attempt.hub, attempt.id)
-            if current is None or current.record.state is not ServerState.RUNNING:
-                return
-            await transaction.save(attempt, after)
-            body = {
-                "type": "warning",
-                "at": now_iso(),
-                "server_id": attempt.id,
-                "message": f"This server will be stopped in {unit}: the run time of its flavor ends. Save your work.",
-                "expires_at": iso(attempt.expires_at),
-            }
-            await transaction.tell(attempt.hub, attempt.id, body)
+        body = {
+            "type": "warning",
+            "at": now_iso(),
+            "server_id": attempt.id,
+            "message": f"This server will be stopped in {unit}: the run time of its flavor ends. Save your work.",
+            "expires_at": iso(attempt.expires_at),
+        }
+
+        def warn(transaction: Transaction) -> None:
+            current = transaction.get(attempt.hub, attempt.id)
+            if current is not None and current.record.state is ServerState.RUNNING:
+                transaction.save(attempt, after)
+                transaction.tell(attempt.hub, attempt.id, body)
+
+        await self._ledger.write(warn)

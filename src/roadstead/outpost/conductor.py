@@ -13,9 +13,10 @@ from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerState
 from . import lifecycle
 from .hosts import Hosts
-from .ledger import Ledger, Transaction
+from .ledger import Ledger
 from .metrics import Metrics
 from .rows import Attempt, split_key
+from .steps import Transaction
 from .views import now_iso, state_event
 
 _LOG: Final = logging.getLogger(__name__)
@@ -35,18 +36,18 @@ class Conductor:
         self._stop_tries: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def tell_state(self, transaction: Transaction, attempt: Attempt) -> None:
+    def tell_state(self, transaction: Transaction, attempt: Attempt) -> None:
         """Write the event that says in which state an attempt now is."""
         body = state_event(attempt, self.ledger)
-        await transaction.tell(attempt.hub, attempt.id, body, secret="api_token" in body)
+        transaction.tell(attempt.hub, attempt.id, body, secret="api_token" in body)
 
-    async def begin(self, transaction: Transaction, attempt: Attempt) -> Attempt:
+    def begin(self, transaction: Transaction, attempt: Attempt) -> Attempt:
         """Write a new attempt down, in the same step with its start if its host takes orders; `begun` comes next."""
-        await self.tell_state(transaction, attempt)
+        self.tell_state(transaction, attempt)
         if self.hosts[attempt.system].status.up:
             attempt = replace(attempt, record=lifecycle.step(attempt.record, lifecycle.HostReady())[0])
-            await self.tell_state(transaction, attempt)
-        await transaction.add(attempt)
+            self.tell_state(transaction, attempt)
+        transaction.add(attempt)
         return attempt
 
     def begun(self, attempt: Attempt) -> None:
@@ -108,10 +109,12 @@ class Conductor:
                 return
 
     async def _save_spawner_state(self, key: str, state: wire.SpawnerState) -> None:
-        async with self.ledger.write() as transaction:
-            attempt = await transaction.get(*split_key(key))
+        def save(transaction: Transaction) -> None:
+            attempt = transaction.get(*split_key(key))
             if attempt is not None and attempt.live:
-                await transaction.save(attempt, self.ledger.with_spawner_state(attempt, state))
+                transaction.save(attempt, self.ledger.with_spawner_state(attempt, state))
+
+        await self.ledger.write(save)
 
     def _tell_progress(self, key: str, progress: int | None, message: str) -> None:
         hub, server_id = split_key(key)
@@ -137,16 +140,23 @@ class Conductor:
 
     async def step(self, key: str, event: lifecycle.Event, started: wire.Started | None = None) -> Attempt | None:
         """Move an attempt on and do what follows; None when there is no such attempt."""
-        async with self.ledger.write() as transaction:
-            before = await transaction.get(*split_key(key))
+
+        def move(transaction: Transaction) -> tuple[Attempt, Attempt, lifecycle.Order | None] | None:
+            before = transaction.get(*split_key(key))
             if before is None:
                 return None
             record, order = lifecycle.step(before.record, event)
             after = self._advance(replace(before, record=record), before, started)
-            await transaction.save(before, after)
+            transaction.save(before, after)
             if record.state is not before.record.state:
-                await self.tell_state(transaction, after)
-        if record.state is not before.record.state:
+                self.tell_state(transaction, after)
+            return before, after, order
+
+        moved = await self.ledger.write(move)
+        if moved is None:
+            return None
+        before, after, order = moved
+        if after.record.state is not before.record.state:
             self.metrics.moved(before, after)
         if order is not None:
             self._order(after, order)

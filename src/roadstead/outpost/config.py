@@ -238,10 +238,10 @@ class OutpostSettings(_Settings):
 
     @property
     def database(self) -> str:
-        """The ledger's address with the asyncio driver."""
+        """The ledger's address with its driver."""
         url = self.ledger_url or f"sqlite:///{self.state_folder / 'ledger.sqlite'}"
         scheme, rest = url.split("://", 1)
-        return f"{'sqlite+aiosqlite' if scheme.startswith('sqlite') else 'postgresql+asyncpg'}://{rest}"
+        return f"{'sqlite' if scheme.startswith('sqlite') else 'postgresql+asyncpg'}://{rest}"
 
 
 def load_config(path: Path) -> Config:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, inspect, make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from .config import ConfigurationError
+from .database import open_database
 
 HEAD: Final = "0001"
 """The revision that this version of the outpost works with."""
@@ -30,10 +30,9 @@ def _revision(connection: Connection) -> str | None:
 
 async def upgrade(url: str) -> None:
     """Bring the ledger to HEAD. Raises ConfigurationError when it is damaged or newer than this software."""
-    engine = create_async_engine(url)
+    database = open_database(url)
     try:
-        async with engine.connect() as connection:
-            found = await connection.run_sync(_revision)
+        found = await database.read(_revision)
         if found == HEAD:
             return
         if found is not None and found > HEAD:
@@ -58,7 +57,7 @@ async def upgrade(url: str) -> None:
             [f"The ledger cannot be opened ({cause}). Restore it from a backup, or check Outpost.ledger_url."],
         ) from error
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 def _copy(url: str, revision: str) -> None:
@@ -87,10 +86,9 @@ async def _run(url: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    engine = create_async_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(revisions)
-    await engine.dispose()
+    database = open_database(url)
+    await database.write(revisions)
+    await database.close()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from .admission import Grant, examine
 from .conductor import Conductor
 from .config import OutpostSettings
 from .flavors import flavors_for, view
-from .ledger import Transaction
 from .rows import Attempt, Usage
+from .steps import Transaction
 from .views import server_view
 
 _LOG: Final = logging.getLogger(__name__)
@@ -45,15 +45,20 @@ class Service:
             if same is None:
                 raise
             return self._same(same, digest), False
-        async with self.ledger.write() as transaction:
-            same = await transaction.get(hub, server_id)
+
+        def admit(transaction: Transaction) -> tuple[Attempt, bool]:
+            same = transaction.get(hub, server_id)
             if same is not None:
-                return self._same(same, digest), False
-            await self._make_way(transaction, hub, server_id, request)
+                return same, False
+            self._make_way(transaction, hub, server_id, request)
             if grant.limited:
-                grant.count(await transaction.usage(hub, request.user.name, grant.system))
+                grant.count(transaction.usage(hub, request.user.name, grant.system))
             attempt = self._new_attempt(hub, server_id, request, grant, text=text, digest=digest)
-            attempt = await self.conductor.begin(transaction, attempt)
+            return self.conductor.begin(transaction, attempt), True
+
+        attempt, new = await self.ledger.write(admit)
+        if not new:
+            return self._same(attempt, digest), False
         self.conductor.begun(attempt)
         return server_view(attempt, self.ledger), True
 
@@ -74,10 +79,10 @@ class Service:
             )
         return server_view(attempt, self.ledger)
 
-    async def _make_way(self, transaction: Transaction, hub: str, server_id: str, request: ServerRequest) -> None:
-        if await transaction.was_cancelled(hub, server_id):
+    def _make_way(self, transaction: Transaction, hub: str, server_id: str, request: ServerRequest) -> None:
+        if transaction.was_cancelled(hub, server_id):
             raise RoadsteadError(ErrorCode.ID_STALE, "This attempt was cancelled before it arrived.", "Start again.")
-        other = await transaction.live_attempt(hub, request.user.name, request.server_name)
+        other = transaction.live_attempt(hub, request.user.name, request.server_name)
         if other is None:
             return
         if other.id > server_id:
@@ -126,14 +131,16 @@ class Service:
         """Record that an attempt is to end. Raises RoadsteadError `not-found`, and remembers the id even then."""
         attempt = await self.conductor.step(f"{hub}.{server_id}", lifecycle.EndAsked(STOPPED))
         if attempt is None:
-            async with self.ledger.write() as transaction:
-                unseen = await transaction.get(hub, server_id) is None
-                if unseen:
-                    await transaction.cancel_unseen(hub, server_id, time.time())
-            if unseen:
+            if await self.ledger.write(lambda transaction: self._cancel_unseen(transaction, hub, server_id)):
                 raise _not_found(server_id)
             return await self.stop(hub, server_id)
         return server_view(attempt, self.ledger)
+
+    def _cancel_unseen(self, transaction: Transaction, hub: str, server_id: str) -> bool:
+        unseen = transaction.get(hub, server_id) is None
+        if unseen:
+            transaction.cancel_unseen(hub, server_id, time.time())
+        return unseen
 
     async def page(self, hub: str, *, after: str, limit: int, **filters: Any) -> ServerPage:
         """A page of this hub's attempts."""
@@ -192,8 +199,8 @@ class Service:
             if server_id not in named:
                 _LOG.info("Server %s of hub %s is ended: the hub does not know it any more.", server_id, hub)
                 await self.conductor.step(f"{hub}.{server_id}", lifecycle.EndAsked(FORGOTTEN))
-        async with self.ledger.write() as transaction:
-            await transaction.mark_missing(hub, missing, sorted(live & named), now)
+        present = sorted(live & named)
+        await self.ledger.write(lambda transaction: transaction.mark_missing(hub, missing, present, now))
         return KnownAnswer(unknown_here=sorted(named - live), will_end=missing)
 
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from ..protocol.events import KEEPALIVE_SECONDS, ResetEvent
-from .ledger import Ledger, Written
+from .ledger import Ledger
+from .steps import Written
 
 _RECENT: Final = 2000
 """Events per hub that are kept in memory, so that a stream which keeps up never asks the ledger."""
@@ -17,7 +18,7 @@ class Streams:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        ledger.announce = self.publish
+        ledger.listen(self.publish)
         self._recent: dict[str, deque[tuple[int, str]]] = defaultdict(lambda: deque(maxlen=_RECENT))
         self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._closing = asyncio.Event()

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from roadstead.outpost import migrate
 from roadstead.outpost.config import ConfigurationError
+from roadstead.outpost.database import open_database
 from roadstead.outpost.ledger import Ledger
 from roadstead.outpost.lifecycle import Record
 from roadstead.outpost.rows import Attempt, Usage
 from roadstead.outpost.schema import METADATA
 from roadstead.outpost.secrets import Keyring, add_key, drop_old_keys, load_keyring
+from roadstead.outpost.steps import Transaction, Written
 from roadstead.protocol import ErrorCode, RoadsteadError, ServerRequest, ServerState, new_attempt_id
 from roadstead.protocol.servers import Titles
 from tests.real.outposts import request_body
@@ -30,7 +33,7 @@ from tests.real.outposts import request_body
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/ledger.sqlite"
+        return f"sqlite:///{tmp_path}/ledger.sqlite"
     base: str = request.getfixturevalue("postgres_url").replace("postgresql:", "postgresql+asyncpg:")
     name = f"ledger_{time.time_ns()}"
     engine = create_async_engine(base, isolation_level="AUTOCOMMIT")
@@ -74,19 +77,28 @@ def attempt(ledger: Ledger, hub: str = "hub", user: str = "alice", name: str = "
 
 
 async def add(ledger: Ledger, *attempts: Attempt) -> None:
-    async with ledger.write() as transaction:
+    def write(transaction: Transaction) -> None:
         for one in attempts:
-            await transaction.add(one)
+            transaction.add(one)
+
+    await ledger.write(write)
+
+
+async def tell(ledger: Ledger, hub: str, server_id: str, *bodies: dict[str, Any], secret: bool = False) -> None:
+    def write(transaction: Transaction) -> None:
+        for body in bodies:
+            transaction.tell(hub, server_id, body, secret=secret)
+
+    await ledger.write(write)
 
 
 async def test_the_migrations_make_the_tables_of_the_schema(url: str) -> None:
     await migrate.upgrade(url)
-    engine = create_async_engine(url)
-    async with engine.connect() as connection:
-        differences = await connection.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync), METADATA)
-        )
-    await engine.dispose()
+    database = open_database(url)
+    differences = await database.read(
+        lambda connection: compare_metadata(MigrationContext.configure(connection), METADATA)
+    )
+    await database.close()
     assert differences == []
 
 
@@ -103,16 +115,39 @@ async def test_what_is_written_is_read(ledger: Ledger) -> None:
 async def test_a_step_is_whole_or_nothing(ledger: Ledger) -> None:
     one = attempt(ledger)
 
-    async def fail_midway() -> None:
-        async with ledger.write() as transaction:
-            await transaction.add(one)
-            await transaction.tell("hub", one.id, {"type": "state"})
-            raise RuntimeError
+    def fail_midway(transaction: Transaction) -> None:
+        transaction.add(one)
+        transaction.tell("hub", one.id, {"type": "state"})
+        raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        await fail_midway()
+        await ledger.write(fail_midway)
     assert await ledger.get("hub", one.id) is None
     assert await ledger.last_seq("hub") == 0
+
+
+async def test_steps_at_the_same_time_share_commits(ledger: Ledger) -> None:
+    commits: list[list[Written]] = []
+    ledger.listen(commits.append)
+    await asyncio.gather(*(tell(ledger, "hub", "x", {"type": "progress", "message": str(n)}) for n in range(50)))
+    assert len(commits) < 10
+    assert [seq for written in commits for _, seq, _ in written] == list(range(1, 51))
+    assert [seq for seq, _ in await ledger.events("hub", 0) or []] == list(range(1, 51))
+
+
+async def test_a_step_that_fails_harms_none_of_those_that_come_with_it(ledger: Ledger) -> None:
+    everyone = [attempt(ledger, user=f"u{n}") for n in range(9)]
+    twice = attempt(ledger, user="u4")
+
+    def refuse(_: Transaction) -> None:
+        raise RoadsteadError(ErrorCode.FLAVOR_FULL, "No place is left.")
+
+    steps = [add(ledger, one) for one in everyone]
+    outcomes = await asyncio.gather(*steps, add(ledger, twice), ledger.write(refuse), return_exceptions=True)
+    assert outcomes[:9] == [None] * 9
+    codes = [outcome.code for outcome in outcomes[9:] if isinstance(outcome, RoadsteadError)]
+    assert codes == [ErrorCode.LEDGER_DOWN, ErrorCode.FLAVOR_FULL]
+    assert sorted(await ledger.live_ids("hub")) == sorted(one.id for one in everyone)
 
 
 async def test_the_database_itself_refuses_two_live_attempts_of_a_server(ledger: Ledger) -> None:
@@ -152,8 +187,7 @@ async def test_usage_counts_live_servers_of_hub_and_user(ledger: Ledger) -> None
 
 async def test_events_are_numbered_for_each_hub_alone(ledger: Ledger) -> None:
     for hub, message in (("a", "1"), ("b", "2"), ("a", "3")):
-        async with ledger.write() as transaction:
-            await transaction.tell(hub, "x", {"type": "progress", "message": message})
+        await tell(ledger, hub, "x", {"type": "progress", "message": message})
     assert [seq for seq, _ in await ledger.events("a", 0) or []] == [1, 2]
     assert [json.loads(body)["message"] for _, body in await ledger.events("b", 0) or []] == ["2"]
     assert await ledger.events("a", 2) == []
@@ -162,10 +196,9 @@ async def test_events_are_numbered_for_each_hub_alone(ledger: Ledger) -> None:
 
 async def test_a_line_that_may_wait_comes_before_the_next_step_and_soon_without_one(ledger: Ledger) -> None:
     announced: list[str] = []
-    ledger.announce = lambda written: announced.extend(json.loads(body)["message"] for _, _, body in written)
+    ledger.listen(lambda written: announced.extend(json.loads(body)["message"] for _, _, body in written))
     ledger.tell_soon("hub", "x", {"type": "progress", "message": "waits"})
-    async with ledger.write() as transaction:
-        await transaction.tell("hub", "x", {"type": "state", "message": "step"})
+    await tell(ledger, "hub", "x", {"type": "state", "message": "step"})
     assert announced == ["waits", "step"]
     ledger.tell_soon("hub", "x", {"type": "progress", "message": "alone"})
     async with asyncio.timeout(5):
@@ -176,14 +209,12 @@ async def test_a_line_that_may_wait_comes_before_the_next_step_and_soon_without_
 
 
 async def test_a_line_that_waits_is_not_lost_with_a_step_that_fails(ledger: Ledger) -> None:
-    async def fail() -> None:
-        async with ledger.write():
-            raise RuntimeError
+    def fail(_: Transaction) -> None:
+        raise RuntimeError
 
     ledger.tell_soon("hub", "x", {"type": "progress", "message": "waits"})
     with pytest.raises(RuntimeError):
-        await fail()
-    await ledger.close()
+        await ledger.write(fail)
     assert await ledger.last_seq("hub") == 1
     assert [seq for seq, _ in await ledger.events("hub", 0) or []] == [1]
 
@@ -191,9 +222,7 @@ async def test_a_line_that_waits_is_not_lost_with_a_step_that_fails(ledger: Ledg
 async def test_numbers_go_on_after_a_restart_and_after_removal(ledger: Ledger, url: str, key_file: Path) -> None:
     one = attempt(ledger, record=Record(ServerState.ENDED, 1), ended_at=1.0)
     await add(ledger, one)
-    async with ledger.write() as transaction:
-        await transaction.tell("hub", one.id, {"type": "state"})
-        await transaction.tell("hub", one.id, {"type": "state"})
+    await tell(ledger, "hub", one.id, {"type": "state"}, {"type": "state"})
     await ledger.prune(events_before=2.0, rows_before=2.0)
     again = Ledger(url, load_keyring(key_file))
     assert await again.last_seq("hub") == 2
@@ -206,9 +235,8 @@ async def test_numbers_go_on_after_a_restart_and_after_removal(ledger: Ledger, u
 async def test_removal_spares_what_lives(ledger: Ledger) -> None:
     old, living = attempt(ledger, record=Record(ServerState.ENDED, 1), ended_at=1.0, name="old"), attempt(ledger)
     await add(ledger, old, living)
-    async with ledger.write() as transaction:
-        for one in (living, old, living):
-            await transaction.tell("hub", one.id, {"type": "progress", "message": one.server_name})
+    for one in (living, old, living):
+        await tell(ledger, "hub", one.id, {"type": "progress", "message": one.server_name})
     await ledger.prune(events_before=2.0, rows_before=0.5)
     assert len(await ledger.events_of("hub", living.id)) == 2
     assert await ledger.events_of("hub", old.id) == []
@@ -231,8 +259,7 @@ async def test_missing_is_counted_from_the_first_list_and_forgiven_when_named(le
     one, two = attempt(ledger), attempt(ledger, name="b")
     await add(ledger, one, two)
     for now, missing, present in ((100.0, [one.id, two.id], []), (200.0, [one.id], [two.id])):
-        async with ledger.write() as transaction:
-            await transaction.mark_missing("hub", missing, present, now)
+        await ledger.write(partial(Transaction.mark_missing, hub="hub", missing=missing, present=present, now=now))
     assert await ledger.missing_for("hub", 100.0) == [one.id]
     assert await ledger.missing_for("hub", 99.0) == []
 
@@ -243,8 +270,7 @@ async def test_secrets_are_unreadable_in_the_file_and_keys_can_be_replaced(
     one = attempt(ledger, api_token=ledger.seal("resumed-token"))
     one = ledger.with_spawner_state(one, {"secret": "in-the-state"})
     await add(ledger, one)
-    async with ledger.write() as transaction:
-        await transaction.tell("hub", one.id, {"type": "state", "api_token": "resumed-token"}, secret=True)
+    await tell(ledger, "hub", one.id, {"type": "state", "api_token": "resumed-token"}, secret=True)
     if url.startswith("sqlite"):
         stored = b"".join(file.read_bytes() for file in tmp_path.glob("ledger.sqlite*"))
         for secret in (b"token-of-alice", b"resumed-token", b"in-the-state"):
@@ -268,10 +294,9 @@ async def test_secrets_are_unreadable_in_the_file_and_keys_can_be_replaced(
 
 async def test_a_newer_ledger_is_refused(url: str) -> None:
     await migrate.upgrade(url)
-    engine = create_async_engine(url)
-    async with engine.begin() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    await engine.dispose()
+    database = open_database(url)
+    await database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    await database.close()
     with pytest.raises(ConfigurationError, match="newer release"):
         await migrate.upgrade(url)
 
@@ -279,7 +304,7 @@ async def test_a_newer_ledger_is_refused(url: str) -> None:
 async def test_an_sqlite_ledger_is_copied_before_it_is_upgraded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/ledger.sqlite"
+    url = f"sqlite:///{tmp_path}/ledger.sqlite"
     await migrate.upgrade(url)
     monkeypatch.setattr(migrate, "HEAD", "0002")
     await migrate.upgrade(url)
@@ -291,7 +316,7 @@ async def test_an_sqlite_ledger_is_copied_before_it_is_upgraded(
 async def test_a_damaged_ledger_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"this is no database" * 100)
     with pytest.raises(ConfigurationError, match="cannot be opened"):
-        await migrate.upgrade(f"sqlite+aiosqlite:///{tmp_path}/ledger.sqlite")
+        await migrate.upgrade(f"sqlite:///{tmp_path}/ledger.sqlite")
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n"])

@@ -32,7 +32,7 @@ def findings(tmp_path: Path, **changes: Any) -> list[str]:
 
 def test_the_least_that_is_needed(tmp_path: Path) -> None:
     found = settings(tmp_path)
-    assert found.database == f"sqlite+aiosqlite:///{tmp_path}/ledger.sqlite"
+    assert found.database == f"sqlite:///{tmp_path}/ledger.sqlite"
     assert found.hubs_of("local") == ("hub",)
     assert not found.systems["local"].flavor_required
 
