@@ -1,5 +1,6 @@
-"""People who start and stop servers at random while faults happen at random; afterwards everything has to agree."""
+"""People who start and stop servers at random while faults strike at random; afterwards everything has to agree."""
 
+import contextlib
 import random
 import signal
 import time
@@ -8,53 +9,49 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import httpx
+import psutil
 
-from tests.real.deployment import wait_until
 from tests.real.faults.place import Place
-from tests.real.faults.truths import Kept, agree, keep, shown
+from tests.real.faults.truths import Kept, agree, keep, processes, shown, stored
 
 USERS: Final = [f"guest{number}" for number in range(6)]
 SECONDS: Final = 2.0
 """How long a round of starts, stops and faults lasts."""
 
+Fault = Callable[[], None]
+
 
 class Churn:
-    """Rounds in each of which every user may do something, and every fault strikes once."""
+    """Rounds in each of which some users start and stop servers while faults strike."""
 
     def __init__(self, place: Place, seed: int, kept: list[Kept]) -> None:
         self.chance = random.Random(seed)
         self._place = place
         self._kept = kept
+        self._begun = 0.0
         self.log: list[str] = []
 
-    def round(self, faults: Sequence[Callable[[], None]]) -> None:
-        """Start, stop and kill servers while the faults strike; mend all; compare."""
-        self.log.append("--")
-        running = shown(self._place.deployment)
-        touched = dict.fromkeys((user for user in USERS if self.chance.random() < 0.7), "")
-        untouched = [keep(self._place, user) for user in USERS if (user, "") in running and user not in touched]
-        begun = time.monotonic()
-        with ThreadPoolExecutor(len(USERS)) as people:
-            done = []
-            for user in touched:
-                acts: list[tuple[Callable[[str], None], float]] = []
-                has = (user, "") in running
-                for moment in sorted(self.chance.uniform(0, SECONDS) for _ in range(self.chance.randint(1, 3))):
-                    act = self._stop if has and self.chance.random() < 0.8 else self._start
-                    has = not has
-                    acts.append((act, begun + moment))
-                done.append(people.submit(self._act, user, acts))
-            for fault, moment in sorted(
-                ((fault, begun + self.chance.uniform(0, SECONDS)) for fault in faults), key=lambda pair: pair[1]
-            ):
-                time.sleep(max(0.0, moment - time.monotonic()))
-                self.log.append(f"{time.monotonic() - begun:.2f} {getattr(fault, '__name__', fault)}")
-                fault()
+    def round(self, faults: Sequence[Fault]) -> None:
+        """Let people do things while the faults strike at moments of their own; mend all; compare."""
+        running = {user for user, _ in shown(self._place.deployment)}
+        busy = [user for user in USERS if self.chance.random() < 0.7]
+        untouched = [keep(self._place, user) for user in USERS if user in running and user not in busy]
+        plans = {user: self._plan(user, user in running) for user in busy}
+        for user in busy:
+            if self.chance.random() < 0.5:
+                # It lasts for the whole round, so that faults find it on its way.
+                self._place.hold(user, self.chance.choice(("before", "after", "stop")))
+        strikes = sorted(((self.chance.uniform(0, SECONDS), fault) for fault in faults), key=lambda pair: pair[0])
+        self._begun = time.monotonic()
+        self.log = []
+        with ThreadPoolExecutor(len(USERS) + 1) as people:
+            done = [people.submit(self._follow, plan) for plan in plans.values()]
+            self._follow(strikes)
             for each in done:
                 each.result()
         self._place.mend()
         try:
-            agree(self._place, [*self._kept, *untouched])
+            agree(self._place, [*self._kept, *untouched], 90)
         except AssertionError as error:
             raise AssertionError("\n".join([*self.log, str(error)])) from None
 
@@ -62,31 +59,51 @@ class Churn:
         """Stop what the rounds have left."""
         for user in USERS:
             if self._place.deployment.server(user) is not None:
-                wait_until("it can be stopped", lambda user=user: self._stopped(user))  # type: ignore[misc]
+                self._place.deployment.stop_server(user)
+                self._place.deployment.wait_until_stopped(user)
         agree(self._place, self._kept)
 
-    def _stopped(self, user: str) -> bool:
-        return self._place.deployment.stop_server(user).status_code in (202, 204)
+    def _plan(self, user: str, runs: bool) -> list[tuple[float, Fault]]:
+        """What a user does and when: mostly what makes sense, now and then what does not."""
+        plan: list[tuple[float, Fault]] = []
+        for moment in sorted(self.chance.uniform(0, SECONDS) for _ in range(self.chance.randint(1, 3))):
+            act = self.chance.choice(("stop", "stop", "kill", "start") if runs else ("start", "start", "start", "stop"))
+            runs = act == "start"
+            plan.append((moment, self._named(f"{act} {user}", self._act(act, user))))
+        return plan
 
-    def _act(self, user: str, acts: list[tuple[Callable[[str], None], float]]) -> None:
-        for act, moment in acts:
-            time.sleep(max(0.0, moment - time.monotonic()))
-            try:
-                act(user)
-            except httpx.TransportError:
-                self.log.append(f"{user}: no hub")
+    def _act(self, act: str, user: str) -> Fault:
+        deployment = self._place.deployment
+        if act == "start":
+            system = self.chance.choice(("site/held", "site/late"))
+            return lambda: self._say(f"{deployment.begin_server(user, system=system).status_code}")
+        if act == "stop":
+            return lambda: self._say(f"{deployment.stop_server(user).status_code}")
+        return lambda: self._kill(user)
 
-    def _start(self, user: str) -> None:
-        answer = self._place.deployment.begin_server(user, system=self.chance.choice(("site/held", "site/late")))
-        self.log.append(f"start {user}: {answer.status_code}")
+    def _kill(self, user: str) -> None:
+        for process in processes(self._place).get(stored(self._place.deployment).get((user, "")) or "", []):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
-    def _stop(self, user: str) -> None:
-        answer = self._place.deployment.stop_server(user)
-        self.log.append(f"stop {user}: {answer.status_code}")
+    def _follow(self, plan: Sequence[tuple[float, Fault]]) -> None:
+        for moment, act in plan:
+            time.sleep(max(0.0, self._begun + moment - time.monotonic()))
+            self._say(getattr(act, "__name__", ""))
+            with contextlib.suppress(httpx.TransportError):
+                act()
+
+    def _say(self, what: str) -> None:
+        self.log.append(f"{time.monotonic() - self._begun:.2f} {what}")
+
+    @staticmethod
+    def _named(name: str, act: Fault) -> Fault:
+        act.__name__ = name
+        return act
 
 
-def strikes(place: Place, chance: random.Random) -> list[Callable[[], None]]:
-    """All that can happen to the parts, each at once; what has to be mended is mended after the round."""
+def strikes(place: Place, chance: random.Random) -> list[Fault]:
+    """All that can happen to the parts; what stays broken is mended when the round is over."""
 
     def kill_hub() -> None:
         if place.deployment.hub.alive:
@@ -98,28 +115,44 @@ def strikes(place: Place, chance: random.Random) -> list[Callable[[], None]]:
 
     def kill_outpost() -> None:
         if place.outpost.process is not None and place.outpost.process.poll() is None:
-            place.outpost.kill(chance.choice((signal.SIGKILL, signal.SIGTERM)))
+            place.outpost.kill(signal.SIGKILL)
 
     def restart_outpost() -> None:
         kill_outpost()
         place.outpost.begin()
 
+    def stop_outpost() -> None:
+        if place.outpost.process is not None and place.outpost.process.poll() is None:
+            place.outpost.kill(signal.SIGSTOP)
+
+    def kill_hosts() -> None:
+        place.signal_hosts(signal.SIGKILL)
+
+    def stop_hosts() -> None:
+        place.signal_hosts(signal.SIGSTOP)
+
     def kill_proxy() -> None:
         if place.deployment.proxy.alive:
             place.deployment.proxy.signal()
+
+    def lose_requests() -> None:
+        place.cable.cut(goes=False)
+
+    def lose_answers() -> None:
+        place.cable.cut(came=False)
 
     return [
         kill_hub,
         restart_hub,
         kill_outpost,
         restart_outpost,
+        stop_outpost,
+        kill_hosts,
+        stop_hosts,
         kill_proxy,
-        lambda: place.signal_hosts(signal.SIGKILL),
-        lambda: place.signal_hosts(signal.SIGSTOP),
-        lambda: place.outpost.kill(signal.SIGSTOP),
         place.cable.cut,
-        lambda: place.cable.cut(came=False),
-        lambda: place.cable.cut(goes=False),
+        lose_requests,
+        lose_answers,
         place.cable.pull,
         place.cable.mend,
     ]

@@ -175,10 +175,13 @@ class Place:
             self.outpost.kill(signal.SIGCONT)
         else:
             self.outpost.begin()
-        if not self.deployment.proxy.alive:
+        if proxy_is_new := not self.deployment.proxy.alive:
             self.deployment.start_proxy()
         if not self.deployment.hub.alive:
-            self.begin_hub()
+            self.deployment.begin_hub()
+        self.deployment.wait_for_hub()
+        if proxy_is_new:
+            self.tell_of_proxy()
 
     # -- asking the outpost
 
