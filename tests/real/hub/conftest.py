@@ -19,7 +19,7 @@ def site(folder: Path, **section: Any) -> Outpost:
     gates.mkdir(parents=True)
     own = {"cmd": TINY, "args": [], "home_dir_template": str(folder / "homes" / "{username}")}
     systems = {
-        "local": local_system(folder, flavors={"short": {"runtime": 3}}, without_flavor={}, overrides=OVERRIDES),
+        "local": local_system(folder, flavors={"short": {"runtime": 6}}, without_flavor={}, overrides=OVERRIDES),
         "gated": local_system(
             folder,
             spawner_class="tests.real.hub.gated.Gated",
@@ -34,7 +34,7 @@ def site(folder: Path, **section: Any) -> Outpost:
         ),
         "refusing": local_system(folder, spawner_class=f"{SPAWNERS}.Refuses", config={"Refuses": own}),
     }
-    return outpost_at_fixed_port(folder, systems=systems, **section)
+    return outpost_at_fixed_port(folder, systems=systems, warn_before=[4], **section)
 
 
 OVERRIDES = {"notebook_dir": {"type": "string", "pattern": "/[a-z]+", "display_name": "Folder"}}

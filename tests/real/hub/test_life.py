@@ -4,6 +4,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import jupyterhub
+
 from tests.real.deployment import Deployment, server_path, wait_until
 from tests.real.hub.conftest import Gates
 
@@ -119,7 +121,21 @@ def test_a_flavor_ends_its_server_after_a_warning(deployment: Deployment) -> Non
     deployment.start_server("timed", system="site/local", flavor="short")
     with deployment.browser("timed") as browser:
         assert "Time left" in browser.get("/hub/home").text
+        wait_until("the person is warned", lambda: "will be stopped in" in browser.get("/hub/home").text, 10)
     deployment.wait_until_stopped("timed", seconds=15)
+
+
+def test_a_stopped_server_gets_another_name_where_jupyterhub_can_do_that(deployment: Deployment) -> None:
+    deployment.start_server("nora", "before", system="site/local")
+    deployment.stop_server("nora", "before")
+    deployment.wait_until_stopped("nora", "before")
+    answer = deployment.api("PATCH", server_path("nora", "before"), {"name": "after"})
+    if jupyterhub.version_info < (6,):
+        assert answer.status_code == 405
+        return
+    assert answer.status_code == 200, answer.text
+    deployment.start_server("nora", "after")
+    assert deployment.attempt("nora", "after")
 
 
 def test_many_starts_and_stops_of_one_server_leave_one_behind(deployment: Deployment) -> None:
