@@ -107,12 +107,6 @@ class PollsBadly(SimpleLocalProcessSpawner):
         match file.read_text() if file.exists() else "":
             case "hang":
                 await asyncio.sleep(3600)
-            case "hang hard":
-                while True:
-                    try:
-                        await asyncio.sleep(3600)
-                    except asyncio.CancelledError:
-                        continue
             case "raise":
                 raise RuntimeError("the daemon does not answer")
             case "exit":
