@@ -7,7 +7,6 @@ writing.
 
 import asyncio
 import contextlib
-import random
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,8 +16,10 @@ from tornado.log import app_log
 
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.events import ProgressEvent, ResetEvent, StateEvent, WarningEvent
-from ..protocol.servers import ServerView
+from ..protocol.servers import ServerState, ServerView
+from .cancels import Cancels
 from .client import OutpostClient
+from .pauses import pauses
 from .records import ContradictionError, ServerRecord
 
 _PAUSES: Final = (0.2, 30.0)
@@ -49,13 +50,13 @@ class Mirror:
         self._records: dict[str, ServerRecord] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._watchers: weakref.WeakValueDictionary[str, Watcher] = weakref.WeakValueDictionary()
-        self._cancels: dict[str, asyncio.Task[None]] = {}
         self._seq: int | None = None
         self._connected = asyncio.Event()
         self._came = asyncio.Event()
         self._doubtful = asyncio.Event()
         self._suspicious = False
         self._few = asyncio.Semaphore(_AT_ONCE)
+        self._cancels = Cancels(client, self._connected, self._few, self._confirmed, self._never_had)
         self._tasks = [
             self.loop.create_task(self._for_ever(work), name=f"roadstead {client.name} {work.__name__}")
             for work in (self._follow, self._look_again, self._tell_known, self._keep_tidy)
@@ -63,10 +64,10 @@ class Mirror:
 
     async def close(self) -> None:
         """End all work; nothing is said to the outpost."""
-        tasks = [*self._tasks, *self._cancels.values()]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cancels.close()
         await self.client.close()
 
     # -- for readers
@@ -138,42 +139,14 @@ class Mirror:
     # -- ends
 
     def cancel(self, server_id: str) -> asyncio.Task[None]:
-        """Have an attempt ended: asked for again and again, over failures, until the outpost has it in its ledger."""
-        task = self._cancels.get(server_id)
-        if task is None:
-            task = self._cancels[server_id] = self.loop.create_task(
-                self._until_cancelled(server_id), name=f"roadstead {self.client.name} cancel {server_id}"
-            )
-            task.add_done_callback(lambda _: self._cancels.pop(server_id, None))
-        return task
+        """Have an attempt ended; the task is done when the outpost has that in its ledger, however long it is away."""
+        return self._cancels.ask(server_id)
 
-    async def _until_cancelled(self, server_id: str) -> None:
-        for pause in _pauses():
-            try:
-                async with self._few:
-                    view = await self.client.delete(server_id)
-            except RoadsteadError as error:
-                if error.code is ErrorCode.NOT_FOUND:
-                    # The outpost remembers that: should the request still be on its way, it will be refused.
-                    self._forget(server_id)
-                    return
-                app_log.warning("Cannot end server %s yet: %s", server_id, error.sentence)
-            else:
-                record = self._record(server_id)
-                self._apply(record, lambda record=record, view=view: record.apply_view(view))  # type: ignore[misc]
-                return
-            await self._pause(pause)
+    def _confirmed(self, view: ServerView) -> None:
+        record = self._record(view.id)
+        self._apply(record, lambda: record.apply_view(view))
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next try; while the outpost is away, until it is back or for the longest pause."""
-        if self.connected:
-            await asyncio.sleep(seconds)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PAUSES[1]):
-                await self._connected.wait()
-
-    def _forget(self, server_id: str) -> None:
+    def _never_had(self, server_id: str) -> None:
         record = self._records.get(server_id)
         if record is not None and not record.over:
             self._gone(record)
@@ -181,7 +154,7 @@ class Mirror:
     # -- the stream
 
     async def _for_ever(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        for pause in _pauses():
+        for pause in pauses(*_PAUSES):
             try:
                 await work()
             except Exception:  # noqa: BLE001 - a mirror that ended would leave all its servers unwatched
@@ -191,7 +164,7 @@ class Mirror:
             await asyncio.sleep(pause)
 
     async def _follow(self) -> None:
-        pauses = _pauses()
+        tries = pauses(*_PAUSES)
         while True:
             begun = time.monotonic()
             try:
@@ -206,8 +179,8 @@ class Mirror:
                 self._connected.clear()
             self._lose(trouble)
             if time.monotonic() - begun > _PAUSES[1]:
-                pauses = _pauses()
-            await asyncio.sleep(next(pauses))
+                tries = pauses(*_PAUSES)
+            await asyncio.sleep(next(tries))
 
     async def _stream(self) -> None:
         await self.client.info()
@@ -245,15 +218,23 @@ class Mirror:
     def _stand(self) -> None:
         if self.trouble is not None:
             app_log.info("The event stream of outpost '%s' stands again.", self.client.name)
+            self._tell_starting("The outpost is there again.")
         self.trouble = None
         self._connected.set()
         self._came.set()
 
     def _lose(self, error: RoadsteadError) -> None:
         self._connected.clear()
+        if self.trouble is None:
+            self._tell_starting("The outpost cannot be reached at the moment; the start goes on there.")
         if self.trouble is None or self.trouble.sentence != error.sentence:
             app_log.warning("Outpost '%s' (%s): %s", self.client.name, error.code.value, error.sentence)
         self.trouble = error
+
+    def _tell_starting(self, message: str) -> None:
+        for record in self._held():
+            if record.state in (ServerState.ACCEPTED, ServerState.STARTING):
+                self.note(record.server_id, message)
 
     # -- listings
 
@@ -401,11 +382,3 @@ class Mirror:
             elif not record.expected and (record.over or record.state is None):
                 self._wake(record)
                 del self._records[record.server_id]
-
-
-def _pauses() -> Any:
-    """Pauses between tries: doubling, with some jitter so that hubs do not come all at once."""
-    pause, longest = _PAUSES
-    while True:
-        yield pause * random.uniform(0.8, 1.2)  # noqa: S311
-        pause = min(2 * pause, longest)

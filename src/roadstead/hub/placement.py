@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Final
 
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerRequest, ServerView
 from .client import UnreachableError
 from .mirror import Mirror
+from .pauses import pauses
 
 _LATER: Final = frozenset(
     {ErrorCode.OUTPOST_UNREACHABLE, ErrorCode.SYSTEM_DOWN, ErrorCode.LEDGER_DOWN, ErrorCode.INTERNAL}
@@ -40,7 +40,7 @@ async def place(
     """
     deadline, tries = time.monotonic() + seconds, 0
     perhaps = False
-    pauses = _pauses()
+    waits = pauses(*_PAUSES)
     while True:
         try:
             return await mirror.client.put(server_id, request)
@@ -56,7 +56,7 @@ async def place(
             await _clear(mirror, failure.body.server_id, clearing_seconds, perhaps=perhaps)
             deadline = time.monotonic() + seconds
             continue
-        pause = next(pauses)
+        pause = next(waits)
         tries += 1
         if failure.code not in _LATER or (tries >= _TRIES and time.monotonic() + pause > deadline):
             raise NotPlacedError(failure, perhaps=perhaps)
@@ -82,10 +82,3 @@ async def _clear(mirror: Mirror, server_id: str, seconds: float, *, perhaps: boo
         raise NotPlacedError(error, perhaps=perhaps) from None
     finally:
         mirror.release(server_id)
-
-
-def _pauses() -> Iterator[float]:
-    pause, longest = _PAUSES
-    while True:
-        yield pause
-        pause = min(2 * pause, longest)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from roadstead.hub import cancels
 from roadstead.hub import mirror as mirror_module
 from roadstead.hub.mirror import Mirror
 from roadstead.hub.records import ServerRecord
@@ -33,7 +34,8 @@ async def nothing_known() -> list[str] | None:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries come fast here."""
-    monkeypatch.setattr(mirror_module, "_PAUSES", (0.01, 0.05))
+    for module in (mirror_module, cancels):
+        monkeypatch.setattr(module, "_PAUSES", (0.01, 0.05))
     monkeypatch.setattr(mirror_module, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(mirror_module, "_KNOWN_SECONDS", (0.01, 0.05))
 
@@ -126,6 +128,21 @@ async def test_a_lost_stream_changes_nothing_but_the_age(outpost: FakeOutpost, m
     outpost.dead = False
     await until(lambda: mirror.connected)
     assert known(mirror).running
+
+
+async def test_whoever_waits_is_told_that_the_outpost_is_away(outpost: FakeOutpost, mirror: Mirror) -> None:
+    outpost.servers[ID] = view(ID, "starting")
+    await come(outpost, mirror)
+    record = mirror.expect(ID)
+    outpost.dead = True
+    outpost.cut()
+    await until(lambda: record.lines)
+    assert "cannot be reached" in record.lines_after(0)[-1].message
+    await asyncio.sleep(0.2)
+    assert len(record.lines_after(0)) == 1
+    outpost.dead = False
+    await until(lambda: len(record.lines_after(0)) == 2)
+    assert "there again" in record.lines_after(0)[-1].message
 
 
 async def test_what_happened_while_the_stream_was_lost_is_made_up_for(outpost: FakeOutpost, mirror: Mirror) -> None:

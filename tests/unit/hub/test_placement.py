@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from roadstead.hub import cancels, placement
 from roadstead.hub import mirror as mirror_module
-from roadstead.hub import placement
 from roadstead.hub.mirror import Mirror
 from roadstead.hub.placement import NotPlacedError, place
 from roadstead.protocol import ErrorCode, ServerRequest, ServerView, new_attempt_id
@@ -26,8 +26,8 @@ def outpost() -> FakeOutpost:
 
 @pytest.fixture
 async def mirror(outpost: FakeOutpost, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Mirror]:
-    monkeypatch.setattr(mirror_module, "_PAUSES", (0.01, 0.05))
-    monkeypatch.setattr(placement, "_PAUSES", (0.01, 0.05))
+    for module in (mirror_module, cancels, placement):
+        monkeypatch.setattr(module, "_PAUSES", (0.01, 0.05))
     mirror = Mirror(outpost.client(), nothing_known)
     yield mirror
     await mirror.close()
