@@ -29,7 +29,9 @@ OVERRIDES = {
 def outpost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outpost]:
     folder = tmp_path_factory.mktemp("site")
     systems = {
-        "local": local_system(folder, flavors=FLAVORS, overrides=OVERRIDES, apps={"lab": {}, "notebook": {"display_name": "Classic"}}),
+        "local": local_system(
+            folder, flavors=FLAVORS, overrides=OVERRIDES, apps={"lab": {}, "notebook": {"display_name": "Classic"}}
+        ),
         "open": local_system(folder, without_flavor={"max": 2}, flavors={"big": {}}),
         "private": local_system(folder, hubs=["a"]),
     }
@@ -80,7 +82,7 @@ async def test_the_same_request_again_is_the_same_server(outpost: Outpost) -> No
 
 
 async def test_a_server_has_one_live_attempt(outpost: Outpost) -> None:
-    older, newer = new_attempt_id(), new_attempt_id()
+    older, newer = sorted((new_attempt_id(), new_attempt_id()))
     body = request_body("single", flavor="small")
     async with outpost.client("a") as hub:
         assert (await hub.put(body, newer)).status_code == 201
