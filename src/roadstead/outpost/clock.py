@@ -38,13 +38,21 @@ class Clock:
             await asyncio.sleep(_TICK)
             try:
                 for attempt in await self._ledger.due(time.time()):
-                    await self._due(attempt)
+                    await self._safely_due(attempt)
                 if time.monotonic() - pruned > _PRUNE_SECONDS:
                     pruned = time.monotonic()
                     now = time.time()
                     await self._ledger.prune(now - _EVENTS_KEPT, now - self._keep_ended)
             except RoadsteadError as error:
                 _LOG.error("%s", error.body.message)
+
+    async def _safely_due(self, attempt: Attempt) -> None:
+        try:
+            await self._due(attempt)
+        except RoadsteadError:
+            raise
+        except Exception:  # noqa: BLE001 - a clock that stood still would enforce no limit for anybody
+            _LOG.exception("What is due for %s failed; it is tried again.", attempt.key)
 
     async def _due(self, attempt: Attempt) -> None:
         now = time.time()
@@ -59,7 +67,8 @@ class Clock:
             await self._warn(attempt, attempt.expires_at - now)
 
     async def _warn(self, attempt: Attempt, left: float) -> None:
-        passed = min(before for before in self._warn_before if before >= left)
+        # None when the warning that came due is not in the configuration any more.
+        passed = min((before for before in self._warn_before if before >= left), default=None)
         assert attempt.expires_at is not None
         after = replace(
             attempt, warned=passed, due_at=next_due(attempt.expires_at, attempt.runtime, self._warn_before, passed)
@@ -78,6 +87,7 @@ class Clock:
             current = transaction.get(attempt.hub, attempt.id)
             if current is not None and current.record.state is ServerState.RUNNING:
                 transaction.save(attempt, after)
-                transaction.tell(attempt.hub, attempt.id, body)
+                if passed is not None:
+                    transaction.tell(attempt.hub, attempt.id, body)
 
         await self._ledger.write(warn)

@@ -12,10 +12,11 @@ from ..protocol import host as wire
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerState
 from . import lifecycle
-from .hosts import Hosts
+from .hosts import Host, Hosts
 from .ledger import Ledger
 from .metrics import Metrics
 from .rows import Attempt, split_key
+from .secrets import InvalidToken
 from .steps import Transaction
 from .views import now_iso, state_event
 
@@ -64,7 +65,8 @@ class Conductor:
 
     async def _give_all(self, system: str) -> None:
         after = ("", "")
-        while attempts := await self.ledger.page(system=system, live=True, after=after, limit=200):
+        live = partial(self.ledger.page, system=system, live=True, limit=200)
+        while attempts := await self.patiently(partial(live, after=after)):
             for attempt in attempts:
                 await self.ready(attempt)
             after = (attempts[-1].hub, attempts[-1].id)
@@ -182,7 +184,22 @@ class Conductor:
         return after
 
     def _order(self, attempt: Attempt, order: lifecycle.Order) -> None:
-        host = self.hosts[attempt.system]
+        host = self.hosts.get(attempt.system)
+        if host is None:
+            _LOG.warning(
+                "Server %s is of the system '%s', which is not configured any more: nothing can be done about it.",
+                *(attempt.key, attempt.system),
+            )
+            return
+        try:
+            self._send(host, attempt, order)
+        except (InvalidToken, ValueError) as error:
+            _LOG.error(  # noqa: TRY400 - what could not be read must not be in the log
+                "Server %s is left alone: its record cannot be read (%s). Restore the ledger's key from the backup.",
+                *(attempt.key, type(error).__name__),
+            )
+
+    def _send(self, host: Host, attempt: Attempt, order: lifecycle.Order) -> None:
         match order:
             case lifecycle.Order.START | lifecycle.Order.START_AGAIN:
                 again = order is lifecycle.Order.START_AGAIN

@@ -211,6 +211,10 @@ class Hosts:
     def __getitem__(self, system: str) -> Host:
         return self._hosts[system]
 
+    def get(self, system: str) -> Host | None:
+        """The host of a system; None when the system is not configured any more."""
+        return self._hosts.get(system)
+
     def start(self) -> None:
         """Start every host; each is on its own from then on."""
         self._tasks = [asyncio.create_task(host.run(), name=f"host {host.system}") for host in self._hosts.values()]

@@ -46,6 +46,7 @@ SERVERS: Final = Table(
         sqlite_where=_LIVE,
         postgresql_where=_LIVE,
     ),
+    Index("of_server", "hub", "user", "server_name", "id"),
     Index("live_by_system", "system", "state", sqlite_where=_LIVE, postgresql_where=_LIVE),
     Index("due", "due_at", sqlite_where=text("due_at IS NOT NULL"), postgresql_where=text("due_at IS NOT NULL")),
     Index(

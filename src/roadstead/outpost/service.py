@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..protocol.errors import ErrorCode, RoadsteadError
@@ -50,10 +51,13 @@ class Service:
             same = transaction.get(hub, server_id)
             if same is not None:
                 return same, False
-            self._make_way(transaction, hub, server_id, request)
+            last = self._make_way(transaction, hub, server_id, request)
             if grant.limited:
                 grant.count(transaction.usage(hub, request.user.name, grant.system))
             attempt = self._new_attempt(hub, server_id, request, grant, text=text, digest=digest)
+            if last is not None and last.system == attempt.system:
+                # What a class keeps over the end of a server, such as the name of a volume, is its next start's.
+                attempt = replace(attempt, spawner_state=last.spawner_state)
             return self.conductor.begin(transaction, attempt), True
 
         attempt, new = await self.ledger.write(admit)
@@ -79,12 +83,13 @@ class Service:
             )
         return server_view(attempt, self.ledger)
 
-    def _make_way(self, transaction: Transaction, hub: str, server_id: str, request: ServerRequest) -> None:
+    def _make_way(self, transaction: Transaction, hub: str, server_id: str, request: ServerRequest) -> Attempt | None:
+        """The attempt before this one, which has ended. Raises RoadsteadError while it has not."""
         if transaction.was_cancelled(hub, server_id):
             raise RoadsteadError(ErrorCode.ID_STALE, "This attempt was cancelled before it arrived.", "Start again.")
-        other = transaction.live_attempt(hub, request.user.name, request.server_name)
-        if other is None:
-            return
+        other = transaction.last_attempt(hub, request.user.name, request.server_name)
+        if other is None or not other.live:
+            return other
         if other.id > server_id:
             raise RoadsteadError(
                 ErrorCode.ID_STALE, "A newer attempt to start this server is under way.", server_id=other.id

@@ -74,13 +74,13 @@ class Transaction:
         row = self.connection.execute(query).first()
         return read_row(row) if row else None
 
-    def live_attempt(self, hub: str, user: str, server_name: str) -> Attempt | None:
-        """The live attempt of a server."""
-        query = select(SERVERS).where(
-            SERVERS.c.hub == hub,
-            SERVERS.c.user == user,
-            SERVERS.c.server_name == server_name,
-            SERVERS.c.state != ServerState.ENDED.value,
+    def last_attempt(self, hub: str, user: str, server_name: str) -> Attempt | None:
+        """The live attempt of a server or, where none lives, the newest that is still kept."""
+        query = (
+            select(SERVERS)
+            .where(SERVERS.c.hub == hub, SERVERS.c.user == user, SERVERS.c.server_name == server_name)
+            .order_by(SERVERS.c.state == ServerState.ENDED.value, SERVERS.c.id.desc())
+            .limit(1)
         )
         row = self.connection.execute(query).first()
         return read_row(row) if row else None

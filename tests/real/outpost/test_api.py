@@ -312,6 +312,23 @@ async def test_the_run_time_is_enforced_and_the_user_warned(tmp_path: Path) -> N
             assert outpost.servers() == {}
 
 
+async def test_what_a_class_keeps_over_the_end_is_there_at_the_next_start(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    settings = local_system(folder)["config"]["SimpleLocalProcessSpawner"]
+    keeping = local_system(
+        folder, spawner_class="tests.real.programs.spawners.Remembers", config={"Remembers": settings}
+    )
+    for outpost in outpost_in(folder, systems={"local": keeping}):
+        async with outpost.client() as hub:
+            for number in ("1", "2"):
+                server_id = await hub.start("alice")
+                await hub.until(server_id, "running")
+                (process,) = outpost.servers()[f"hub.{server_id}"]
+                assert process.environ()["STARTS"] == number
+                await hub.delete(server_id)
+                await hub.until(server_id, "ended")
+
+
 async def test_a_start_has_a_deadline(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     slow = {"spawner_class": "tests.real.programs.spawners.NeverStarts", "start_timeout": 1}

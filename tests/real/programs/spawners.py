@@ -97,3 +97,21 @@ class StopsSlowly(SimpleLocalProcessSpawner):  # type: ignore[misc]
     async def stop(self, now: bool = False) -> None:
         await asyncio.sleep(3)
         await super().stop(now=True)
+
+
+class Remembers(SimpleLocalProcessSpawner):  # type: ignore[misc]
+    """It keeps the number of its starts over the end of its server, as KubeSpawner keeps the name of a claim."""
+
+    starts = 0
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.starts = state.get("starts", 0)
+
+    def get_state(self) -> dict[str, Any]:
+        return dict(super().get_state()) | {"starts": self.starts}
+
+    async def start(self) -> Any:
+        self.starts += 1
+        self.environment["STARTS"] = str(self.starts)
+        return await super().start()

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sqlite_where=live,
         postgresql_where=live,
     )
+    op.create_index("of_server", "servers", ["hub", "user", "server_name", "id"])
     op.create_index("live_by_system", "servers", ["system", "state"], sqlite_where=live, postgresql_where=live)
     op.create_index("due", "servers", ["due_at"], sqlite_where=due, postgresql_where=due)
     op.create_index("ended", "servers", ["ended_at"], sqlite_where=ended, postgresql_where=ended)
