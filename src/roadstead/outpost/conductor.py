@@ -194,7 +194,7 @@ class Conductor:
         try:
             self._send(host, attempt, order)
         except (InvalidToken, ValueError) as error:
-            _LOG.error(  # noqa: TRY400 - what could not be read must not be in the log
+            _LOG.error(
                 "Server %s is left alone: its record cannot be read (%s). Restore the ledger's key from the backup.",
                 *(attempt.key, type(error).__name__),
             )
