@@ -91,6 +91,8 @@ class Host:
                 await self._live()
             except (OSError, EOFError, ValidationError, ValueError, TimeoutError) as error:
                 _LOG.warning("The host of system %s is lost: %s", self.system, str(error) or type(error).__name__)
+            except Exception:  # noqa: BLE001 - without this task the system would never have a host again
+                _LOG.exception("The host of system %s is lost.", self.system)
             self.status.restarts += 1
             lived = time.monotonic() - began
             pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else min(2 * pause, _LONGEST_PAUSE)
@@ -142,10 +144,12 @@ class Host:
 
     async def _ping(self, line: _Line) -> None:
         interval = self._silence / 4
-        while time.monotonic() - line.heard < self._silence:
+        while (asked := time.monotonic()) - line.heard < self._silence:
             self._pings += 1
             self.send(Ping(number=self._pings))
             await asyncio.sleep(interval)
+            # While this process itself was stopped, nobody could be heard.
+            line.heard += max(0.0, time.monotonic() - asked - interval)
         _LOG.warning("The host of system %s has been silent for %.0f s and is ended.", self.system, self._silence)
         _kill(line.process)
 

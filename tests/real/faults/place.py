@@ -19,6 +19,9 @@ from tests.real.outposts import TINY, Outpost, local_system
 SILENCE: Final = 12
 """Seconds without a byte after which this hub takes its event stream as broken; 30 outside of tests."""
 
+SILENT_HOST: Final = 3.0
+"""Seconds without an answer after which this outpost ends a host and starts another; 60 outside of tests."""
+
 GRACE: Final = 3
 """Seconds for which a server must be missing from the hub's lists before this outpost ends it."""
 
@@ -59,9 +62,9 @@ class Place:
         home = str(self.folder / "homes" / "{username}")
         own: dict[str, Any] = {"cmd": TINY, "args": [], "home_dir_template": home, "ip": self.cable.there}
         own |= {"interrupt_timeout": 1, "term_timeout": 2}
-        held: dict[str, Any] = {"spawner_class": "tests.real.faults.guests.Held", "silence_timeout": 3.0}
+        held: dict[str, Any] = {"spawner_class": "tests.real.faults.guests.Held", "silence_timeout": SILENT_HOST}
         held["config"] = {"Held": own | {"holds": str(self.holds)}}
-        limits: dict[str, Any] = {"silence_timeout": 3.0, "stop_timeout": 2, "start_timeout": 6}
+        limits: dict[str, Any] = {"silence_timeout": SILENT_HOST, "stop_timeout": 2, "start_timeout": 6}
         mute: dict[str, Any] = {"config": {"SimpleLocalProcessSpawner": own | {"cmd": ["sleep", "600"]}}}
         usual = {name: local_system(self.folder, **held) for name in ("held", "late")}
         return (usual | {"mute": local_system(self.folder, **mute)} if guests else usual) | {

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.real.faults.place import SILENCE, Place
+from tests.real.faults.place import SILENCE, SILENT_HOST, Place
 from tests.real.faults.scene import Scene
 from tests.real.faults.truths import Kept, agree
 
@@ -53,8 +53,11 @@ def kill_proxy(place: Place, scene: Scene) -> None:
 
 
 def stop_outpost_for_a_while(place: Place, scene: Scene) -> None:
+    hosts = place.host_pids("held")
     with place.outpost_stopped():
-        time.sleep(4)
+        time.sleep(SILENT_HOST + 1)
+    time.sleep(1)
+    assert place.host_pids("held") == hosts, "who was stopped himself cannot say that others were silent"
 
 
 def stop_hosts(place: Place, scene: Scene) -> None:
