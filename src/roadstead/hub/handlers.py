@@ -63,18 +63,20 @@ class StartHandler(_UserHandler):
     @web.authenticated
     async def post(self) -> None:
         """Check the name; JupyterHub's own handler takes the same form from there."""
-        user_name = self.get_argument("user", None) or self.current_user.name
-        server_name = self.get_argument("name", "").strip()
-        problem = self._problem(user_name, server_name)
+        await self._take(self.get_argument("user", None) or self.current_user.name)
+
+    @needs_scope("servers")  # type: ignore[untyped-decorator]
+    async def _take(self, user_name: str) -> None:
+        user = self.user_named(user_name)
+        name = self.get_argument("name", "").strip()
+        problem = self._problem(user, name)
         if problem:
             self.set_status(400)
-            await self._page(user_name, server_name, problem)
+            await self._page(user_name, name, problem)
             return
-        user = self.user_named(user_name)
-        self.redirect(server_path(self.hub.base_url, "spawn", user, server_name), status=307)
+        self.redirect(server_path(self.hub.base_url, "spawn", user, name), status=307)
 
-    def _problem(self, user_name: str, name: str) -> str:
-        user = self.user_named(user_name)
+    def _problem(self, user: Any, name: str) -> str:
         if name and not self.allow_named_servers:
             return "This hub has one server for each user; leave the name empty."
         if not _fits(name):
@@ -160,7 +162,9 @@ class WaitHandler(_UserHandler):
 
     def _server_of_next(self, user_name: str) -> str:
         """The server whose page somebody wanted: like JupyterHub, the first part of the path if it names one."""
-        user = self.user_named(user_name)
+        user = self.find_user(user_name)
+        if user is None:
+            return ""
         path = urlsplit(self.get_argument("next", "")).path
         below = path.removeprefix(user.base_url)
         first = below.split("/", 1)[0] if below != path else ""
