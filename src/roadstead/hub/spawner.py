@@ -245,7 +245,6 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         except RoadsteadError as error:
             self._fail(error)
         attempt = Attempt(new_attempt_id(), place_.outpost, place_.system, options.app, options.flavor)
-        form.forget(self)
         self._attempt = attempt
         self.orm_spawner.state = self.get_state()
         return self._start(attempt, request)
@@ -263,6 +262,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
                 self._last_id, self._attempt = attempt.id, None
                 mirror.release(attempt.id)
             self._fail(failure.error)
+        form.forget(self)
         record = mirror.accept(view, self)
         try:
             url = await until_reached(self, attempt)
