@@ -1,5 +1,6 @@
 """Sets in a JupyterHub configuration what RoadsteadSpawner needs, and refuses what would work against it."""
 
+import asyncio
 from typing import Any, Final
 
 from traitlets.config import Config
@@ -8,6 +9,7 @@ from traitlets.config.loader import LazyConfigValue
 from .form import TEMPLATES
 from .handlers import HANDLERS
 from .pages import Pages
+from .registry import REGISTRY
 from .settings import KEY, ConfigurationError, read_outposts
 from .spawner import RoadsteadSpawner
 
@@ -18,6 +20,8 @@ POLL_INTERVAL: Final = 300
 """Seconds. The mirror tells JupyterHub of ends at once; polling is the second line only."""
 
 _MIN_START_TIMEOUT: Final = 86_400
+_FIRST_LOOK: Final = 5.0
+"""Seconds after which a hub that starts looks what its outposts run, if no server or visitor had it look before."""
 
 
 def configure(c: Config) -> None:
@@ -40,6 +44,17 @@ def configure(c: Config) -> None:
     hub.template_paths = _with(_list(hub, "template_paths"), [str(TEMPLATES)])
     hub.template_vars = {**_dict(hub, "template_vars"), "roadstead": Pages()}
     hub.extra_handlers = _with(_list(hub, "extra_handlers"), HANDLERS)
+    _watch_soon(c)
+
+
+def _watch_soon(c: Config) -> None:
+    """A hub that holds no server may have left one at an outpost, which nobody would notice before a visitor comes."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        # Not a hub that starts, but one of JupyterHub's commands, which reads the configuration only.
+        return
+    loop.call_later(_FIRST_LOOK, REGISTRY.watch, read_outposts(_dict(c.RoadsteadSpawner, "outposts")))
 
 
 def _is_ours(value: Any) -> bool:

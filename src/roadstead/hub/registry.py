@@ -29,13 +29,19 @@ class Registry:
             mirror = self._mirrors[key] = Mirror(OutpostClient(name, outposts[name]), lambda: self._known(key))
         return mirror
 
+    def watch(self, outposts: Mapping[str, OutpostSettings]) -> None:
+        """Make the mirrors of all outposts: one of them may run what this hub does not hold any more."""
+        for name in outposts:
+            self.mirror(name, outposts)
+
     def use(self, session: Any) -> None:
         """Remember the hub's database session: reconciliation reads from it."""
         if isinstance(session, Session):
             self._session = session
 
     async def _known(self, key: tuple[str, str]) -> list[str] | None:
-        if self._session is None:
+        session = self._session or _session_of_the_hub()
+        if session is None:
             return None
         outposts = self._outposts[key]
 
@@ -43,7 +49,15 @@ class Registry:
             # An entry that was renamed must not cost the servers that were started under its old name.
             return name not in outposts or outposts[name].identity == key
 
-        return await known_ids(self._session, belongs)
+        return await known_ids(session, belongs)
+
+
+def _session_of_the_hub() -> Session | None:
+    """The database session of a hub that has had no Spawner object yet."""
+    from jupyterhub.app import JupyterHub
+
+    session = JupyterHub.instance().db if JupyterHub.initialized() else None
+    return session if isinstance(session, Session) else None
 
 
 REGISTRY = Registry()
