@@ -126,9 +126,6 @@ def test_a_server_whose_user_was_deleted_in_the_database_is_ended(deployment: De
         database.execute("DELETE FROM users WHERE name = 'gone'")
     deployment.begin_hub()
     deployment.wait_for_hub()
-    # A hub that nobody visits and that holds no server has nothing to compare; somebody visits.
-    with deployment.browser("visitor") as browser:
-        browser.get("/hub/spawn")
     wait_until("it is ended", lambda: not deployment.processes("gone"), 30)
 
 
