@@ -27,10 +27,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._outpost = outpost
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by uvicorn for SIGTERM and SIGINT."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Called by uvicorn for SIGTERM and SIGINT, which it would raise again before hosts and ledger have ended."""
         self._outpost.streams.close()
-        super().handle_exit(sig, frame)
+        self.force_exit, self.should_exit = self.should_exit, True
 
 
 def _listen(settings: OutpostSettings) -> socket.socket:

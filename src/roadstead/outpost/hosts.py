@@ -93,6 +93,8 @@ class Host:
                 _LOG.warning("The host of system %s is lost: %s", self.system, str(error) or type(error).__name__)
             except Exception:  # noqa: BLE001 - without this task the system would never have a host again
                 _LOG.exception("The host of system %s is lost.", self.system)
+                if (task := asyncio.current_task()) and task.cancelling():
+                    return
             self.status.restarts += 1
             lived = time.monotonic() - began
             pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else min(2 * pause, _LONGEST_PAUSE)

@@ -1,5 +1,6 @@
 """What the operator of an outpost does: TLS, PostgreSQL, keys, credentials, and mistakes, each told in a sentence."""
 
+import signal
 import socket
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 from cryptography import x509
@@ -65,6 +67,25 @@ async def test_a_ledger_in_postgresql(tmp_path: Path, postgres_url: str) -> None
         outpost.start()
         await life(outpost)
         assert not (outpost.state / "ledger.sqlite").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_an_outpost_that_is_told_to_end_does_so_and_leaves_its_servers(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with created(Outpost(tmp_path / "site")) as outpost:
+        outpost.start()
+        host = psutil.Process(outpost.host_pid())
+        async with outpost.client() as hub, hub.http.stream("GET", "/api/v1/events"):
+            server_id = await hub.start("alice")
+            await hub.until(server_id, "running")
+            outpost.kill(number)
+        assert outpost.process is not None
+        assert outpost.process.returncode == 0
+        assert "Traceback" not in outpost.log.read_text()
+        psutil.wait_procs([host], timeout=5)
+        assert not host.is_running()
+        assert len(outpost.servers()) == 1
 
 
 async def test_a_configuration_in_yaml(tmp_path: Path) -> None:
