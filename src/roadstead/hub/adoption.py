@@ -6,6 +6,7 @@ The detour is `Server.connect_url`, which lives in memory only: the database kee
 """
 
 import asyncio
+import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .state import Attempt
 
 _ACTIVITY_SECONDS: Final = 60.0
+_STARTING_SECONDS: Final = 120.0
+"""A hub takes no longer to start."""
 _PROXY_PAUSES: Final = (0.5, 30.0)
 
 _listening: list[responder.Responder] = []
@@ -33,6 +36,7 @@ class Adoption:
     def __init__(self, spawner: "RoadsteadSpawner", attempt: "Attempt") -> None:
         self._spawner = spawner
         self._attempt = attempt
+        self._begun = asyncio.get_running_loop().time()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -52,6 +56,12 @@ class Adoption:
         if self._task is not None:
             self._task.cancel()
 
+    async def remove_route(self) -> None:
+        """The server is over: while a hub starts, JupyterHub's check of all routes may have put this one back."""
+        if asyncio.get_running_loop().time() - self._begun < _STARTING_SECONDS and self._spawner.server is None:
+            with contextlib.suppress(Exception):
+                await self._spawner.user.settings["proxy"].delete_user(self._spawner.user, self._spawner.name)
+
     async def _finish(self) -> None:
         activity = asyncio.get_running_loop().create_task(self._keep_active())
         try:
@@ -59,7 +69,8 @@ class Adoption:
         except NotStartedError as failure:
             self._spawner.last_failure = str(failure)
             await end_attempt(self._spawner, self._attempt)
-            await self._spawner.poll_and_notify()
+            # Not told from this task: JupyterHub's stop cancels it.
+            self._spawner.attempt_over()
             return
         finally:
             activity.cancel()

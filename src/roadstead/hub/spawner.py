@@ -309,8 +309,11 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         # While something is pending, JupyterHub looks itself, and who is to be told is not registered yet.
         while self.pending:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
+        adoption = self._adoption
         if self.ready and self._attempt is not None:
             await self.poll_and_notify()
+            if adoption is not None:
+                await adoption.remove_route()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The event log of the start, from its beginning."""
