@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -31,15 +31,35 @@ mirror._KNOWN_SECONDS = (0.5, 1.0)
 client.SILENCE_SECONDS = {SILENCE}.0
 c.JupyterHub.tornado_settings.update(slow_spawn_timeout=0.1, slow_stop_timeout=0.5)
 c.RoadsteadSpawner.stop_timeout = 8
-c.RoadsteadSpawner.reach_timeout = 30
+c.RoadsteadSpawner.reach_timeout = 12
+
+def limits(spawner):
+    if spawner.user.name.startswith("impatient"):
+        spawner.start_timeout = 3
+    if spawner.user.name.startswith("unreached"):
+        spawner.reach_timeout = 3
+
+c.Spawner.pre_spawn_hook = limits
+
+import asyncio
+from jupyterhub.auth import DummyAuthenticator
+
+class Slow(DummyAuthenticator):
+    async def post_spawn_stop(self, user, spawner):
+        await asyncio.sleep(0.2)
+
+c.JupyterHub.authenticator_class = Slow
 """
-"""What takes minutes elsewhere takes seconds here, where there is a setting for it and where there is none."""
+"""What takes minutes elsewhere takes seconds here, where there is a setting for it and where there is none.
+
+Like the one for PAM, this authenticator takes a moment when a server has ended.
+"""
 
 
 class Place:
     """The deployment and everything that can happen to its parts."""
 
-    def __init__(self, folder: Path, wire: Cable, guests: Sequence[str], lines: str) -> None:
+    def __init__(self, folder: Path, wire: Cable) -> None:
         self.cable = wire
         self.folder = folder / "site"
         self.holds = self.folder / "holds"
@@ -47,7 +67,7 @@ class Place:
         certificate_file, key_file = certificate(self.folder / "tls", wire.there)
         self.outpost = Outpost(
             self.folder,
-            systems=self._systems(guests),
+            systems=self._systems(),
             prefix=wire.prefix,
             ca_file=certificate_file,
             ip=wire.there,
@@ -56,29 +76,23 @@ class Place:
             tls_key=str(key_file),
             grace=GRACE,
         )
-        self.deployment = Deployment(folder / "hub", {"site": self.outpost}, QUICK + lines)
+        self.deployment = Deployment(folder / "hub", {"site": self.outpost}, QUICK)
 
-    def _systems(self, guests: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _systems(self) -> dict[str, dict[str, Any]]:
         home = str(self.folder / "homes" / "{username}")
         own: dict[str, Any] = {"cmd": TINY, "args": [], "home_dir_template": home, "ip": self.cable.there}
-        own |= {"interrupt_timeout": 1, "term_timeout": 2}
-        held: dict[str, Any] = {"spawner_class": "tests.real.faults.guests.Held", "silence_timeout": SILENT_HOST}
-        held["config"] = {"Held": own | {"holds": str(self.holds)}}
-        limits: dict[str, Any] = {"silence_timeout": SILENT_HOST, "stop_timeout": 2, "start_timeout": 6}
-        mute: dict[str, Any] = {"config": {"SimpleLocalProcessSpawner": own | {"cmd": ["sleep", "600"]}}}
-        usual = {name: local_system(self.folder, **held) for name in ("held", "late")}
-        return (usual | {"mute": local_system(self.folder, **mute)} if guests else usual) | {
-            name.lower(): local_system(
-                self.folder, spawner_class=f"tests.real.programs.spawners.{name}", config={name: own}, **limits
-            )
-            for name in guests
-        }
+        own |= {"interrupt_timeout": 1, "term_timeout": 2, "holds": str(self.holds)}
+        held: dict[str, Any] = {"spawner_class": "tests.real.faults.guests.Held", "config": {"Held": own}}
+        held |= {"silence_timeout": SILENT_HOST}
+        limits = {"held": {}, "late": {}, "brisk": {"start_timeout": 6, "stop_timeout": 2}}
+        return {name: local_system(self.folder, **held, **limit) for name, limit in limits.items()}
 
     # -- holding attempts in a state
 
-    def hold(self, user: str, moment: str) -> None:
-        """Let a server of this user wait `before` or `after` its process is made, or at its `stop`."""
-        (self.holds / f"{user}.{moment}").touch()
+    def hold(self, user: str, *moments: str) -> None:
+        """Let a server of this user wait, or do worse, as `Held` says."""
+        for moment in moments:
+            (self.holds / f"{user}.{moment}").touch()
 
     def let_go(self, user: str) -> None:
         """Hold nothing of this user any more."""
@@ -211,13 +225,10 @@ class Place:
 
 
 @contextmanager
-def place(folder: Path, guests: Sequence[str] = (), lines: str = "") -> Iterator[Place]:
-    """A running deployment with an outpost at a site of its own; nothing is left of it afterwards.
-
-    `guests` are the Spawner classes of tests.real.programs.spawners that it has besides, each a system of its own.
-    """
+def place(folder: Path) -> Iterator[Place]:
+    """A running deployment with an outpost at a site of its own; nothing is left of it afterwards."""
     with cable() as wire:
-        made = Place(folder, wire, guests, lines)
+        made = Place(folder, wire)
         try:
             made.deployment.start()
             yield made
