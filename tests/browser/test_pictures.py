@@ -39,7 +39,7 @@ async def test_pictures_on_a_desk(greta: str, visitors: Visitors, camera: Camera
     visitor.deployment.begin_server("hugo", "", system="harbour/cluster", app="lab", flavor="licensed")
     await visitor.choose("", "Cluster", "One GPU")
     await expect(visitor.page.get_by_text("1 of 1 in use")).to_be_visible()
-    await visitor.page.set_viewport_size({"width": 1280, "height": 1060})
+    await visitor.page.set_viewport_size({"width": 1280, "height": 1150})
     await visitor.page.evaluate("window.scrollTo(0, 0)")
     await visitor.page.mouse.move(0, 0)
     await camera(visitor.page, "start-page")
