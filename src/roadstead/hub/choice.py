@@ -34,7 +34,7 @@ async def choose(spawner: "RoadsteadSpawner") -> Choice:
     place = named_place(options, spawner.outposts)
     users = await people(spawner)
     if place is None:
-        place = only_place(options, await ask(REGISTRY, spawner.outposts, users))
+        place = only_place(options, await ask(REGISTRY, spawner.outposts, users, patiently=True))
     return Choice(place, options.model_copy(update={"system": place.system}), users[place.outpost])
 
 
@@ -70,7 +70,7 @@ async def _rules(spawner: "RoadsteadSpawner", options: ServerOptions) -> Mapping
     if place is None:
         return {}
     users = await people(spawner)
-    offers = await ask(REGISTRY, spawner.outposts, {place.outpost: users[place.outpost]})
+    offers = await ask(REGISTRY, spawner.outposts, {place.outpost: users[place.outpost]}, patiently=True)
     if offers.silent:
         raise offers.silent[0].error
     return next((offer.system.overrides for offer in offers.systems if offer.system.name == place.system), {})

@@ -8,11 +8,12 @@ from typing import Any, Final
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerOptions, User
 from ..protocol.systems import SystemView
+from .client import CALL_SECONDS
 from .registry import Registry
 from .settings import OutpostSettings
 
 ASK_SECONDS: Final = 3.0
-"""How long one outpost may take to say what it offers."""
+"""How long one outpost may take to say what it offers to somebody who waits for a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,16 @@ class Offers:
     silent: list[Silence] = field(default_factory=list)
 
 
-async def ask(registry: Registry, outposts: Mapping[str, OutpostSettings], users: Mapping[str, User]) -> Offers:
-    """Ask the outposts for which `users` has an entry: whom each of them is to judge."""
+async def ask(
+    registry: Registry, outposts: Mapping[str, OutpostSettings], users: Mapping[str, User], *, patiently: bool = False
+) -> Offers:
+    """Ask the outposts for which `users` has an entry: whom each of them is to judge.
+
+    `patiently` is for a start that hangs on the answer: an outpost whose event stream stands gets its time.
+    """
     offers = Offers()
-    for answer in await asyncio.gather(*(_ask(registry, outposts, name, user) for name, user in users.items())):
+    questions = (_ask(registry, outposts, name, user, patiently) for name, user in users.items())
+    for answer in await asyncio.gather(*questions):
         if isinstance(answer, Silence):
             offers.silent.append(answer)
         else:
@@ -62,11 +69,12 @@ async def ask(registry: Registry, outposts: Mapping[str, OutpostSettings], users
 
 
 async def _ask(
-    registry: Registry, outposts: Mapping[str, OutpostSettings], name: str, user: User
+    registry: Registry, outposts: Mapping[str, OutpostSettings], name: str, user: User, patiently: bool
 ) -> list[Offer] | Silence:
     title = outposts[name].display_name or name
+    mirror = registry.mirror(name, outposts)
     try:
-        answer = await registry.mirror(name, outposts).client.systems(user, ASK_SECONDS)
+        answer = await mirror.client.systems(user, CALL_SECONDS if patiently and mirror.connected else ASK_SECONDS)
     except RoadsteadError as error:
         return Silence(name, title, error)
     return [Offer(name, title, system) for system in answer.systems]

@@ -67,6 +67,19 @@ def test_an_outpost_that_hangs_is_waited_for_three_seconds(deployment: Deploymen
         deployment.outposts["other"].kill(signal.SIGCONT)
 
 
+def test_a_start_that_names_no_outpost_gives_all_of_them_their_time(deployment: Deployment) -> None:
+    deployment.outposts["other"].kill(signal.SIGSTOP)
+    try:
+        assert deployment.begin_server("bea", system="local").status_code == 202
+        time.sleep(5)
+        assert deployment.server("bea") is not None
+    finally:
+        deployment.outposts["other"].kill(signal.SIGCONT)
+    failed = deployment.progress("bea")[-1]
+    assert "Choose one of site/local, other/local" in failed["message"]
+    assert deployment.processes("bea") == []
+
+
 def test_a_start_waits_a_moment_for_an_outpost_that_comes_back(stopped: Deployment) -> None:
     stopped.begin_server("cara", system="other/local")
     time.sleep(3)
