@@ -38,6 +38,7 @@ def configure(c: Config) -> None:
     hub.concurrent_spawn_limit = 0
     hub.cleanup_servers = False
     _default(c, ("JupyterHub",), "allow_named_servers", True)
+    _default(c, ("JupyterHub",), "logo_file", str(TEMPLATES.parent / "static" / "logo.svg"))
     _default(c, ("RoadsteadSpawner", "Spawner"), "start_timeout", START_TIMEOUT)
     _default(c, ("RoadsteadSpawner", "Spawner"), "poll_interval", POLL_INTERVAL)
     spawner.consecutive_failure_limit = 0

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.servers import ServerOptions
 from .offers import Offers
 from .options import last_options
@@ -42,7 +43,7 @@ def render(spawner: "RoadsteadSpawner", offers: Offers, next_url: str) -> str:
     html: str = _template().render(
         systems=[offer.for_page() for offer in offers.systems],
         unreachable=[
-            {"outpost": one.outpost, "display_name": one.outpost_title, "message": one.error.sentence}
+            {"outpost": one.outpost, "display_name": one.outpost_title, "message": _silence(one.error)}
             for one in offers.silent
         ],
         last=tried or last_options(spawner.user_options),
@@ -52,6 +53,13 @@ def render(spawner: "RoadsteadSpawner", offers: Offers, next_url: str) -> str:
         next_url=next_url,
     )
     return html
+
+
+def _silence(error: RoadsteadError) -> str:
+    """What people are told; where the outpost is and how it cannot be reached is for the hub's log."""
+    if error.code is ErrorCode.OUTPOST_UNREACHABLE:
+        return "It cannot be reached at the moment. Servers that run there go on; try again in a few minutes."
+    return error.sentence
 
 
 @cache

@@ -28,7 +28,8 @@ START_PATH: Final = "roadstead/start"
 _STOP_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = (0.25, 5.0)
 """How often to look at what JupyterHub knows: when that alone is missing, and otherwise."""
-_KEEPALIVE_SECONDS: Final = 10.0
+_KEEPALIVE_SECONDS: Final = 5.0
+"""An event, for a comment does not reach the page: a proxy may hold a connection open behind which the hub is gone."""
 _SERVER_NAME: Final[TypeAdapter[str]] = TypeAdapter(ServerName)
 _PAGES: Final = Pages()
 
@@ -259,7 +260,7 @@ class EventsHandler(APIHandler, _UserHandler):  # type: ignore[misc]
             silent += pause
             if silent >= _KEEPALIVE_SECONDS:
                 silent = 0.0
-                await self._say(": keepalive\n\n")
+                await self._say("event: keepalive\ndata: {}\n\n")
 
     async def _event(self, data: dict[str, Any]) -> None:
         await self._say(f"data: {json.dumps(data)}\n\n")

@@ -98,7 +98,8 @@ def state_of(spawner: RoadsteadSpawner) -> str:
     if spawner.pending in ("spawn", "check") or spawner.waiting:
         return "starting"
     if spawner.ready:
-        return "running"
+        # While a start is cancelled JupyterHub takes the server as ready for a moment.
+        return "running" if spawner.attempt is None or spawner.attempt.url is not None else "stopping"
     return "failed" if spawner.last_failure else "stopped"
 
 

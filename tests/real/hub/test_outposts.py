@@ -62,7 +62,7 @@ def test_an_outpost_that_hangs_is_waited_for_three_seconds(deployment: Deploymen
             begun = time.monotonic()
             page = browser.get("/hub/spawn")
             assert 2.5 < time.monotonic() - begun < 6
-            assert "did not answer within 3 seconds" in page.text
+            assert "cannot be reached" in page.text
     finally:
         deployment.outposts["other"].kill(signal.SIGCONT)
 
