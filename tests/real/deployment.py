@@ -343,7 +343,7 @@ configure(c)
 
     def stored_state(self, user: str, name: str = "") -> dict[str, Any]:
         """The state of a Spawner in the hub's database."""
-        with sqlite3.connect(f"file:{self.folder}/jupyterhub.sqlite?mode=ro", uri=True, timeout=10) as database:
+        with sqlite3.connect(f"file:{self.folder}/jupyterhub.sqlite?mode=rw", uri=True, timeout=10) as database:
             row = database.execute(
                 "SELECT s.state FROM spawners s JOIN users u ON u.id = s.user_id WHERE u.name = ? AND s.name = ?",
                 (user, name),

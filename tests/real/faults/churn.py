@@ -18,6 +18,9 @@ USERS: Final = [f"guest{number}" for number in range(6)]
 SECONDS: Final = 2.0
 """How long a round of starts, stops and faults lasts."""
 
+MOMENTS: Final = ("before", "before", "after", "after", "after", "stop", "stop", "poll", "mute", "block")
+"""Where a server hangs for a round, the likelier the more often named."""
+
 Fault = Callable[[], None]
 
 
@@ -40,7 +43,7 @@ class Churn:
         for user in busy:
             if self.chance.random() < 0.5:
                 # It lasts for the whole round, so that faults find it on its way.
-                self._place.hold(user, self.chance.choice(("before", "after", "stop")))
+                self._place.hold(user, self.chance.choice(MOMENTS))
         strikes = sorted(((self.chance.uniform(0, SECONDS), fault) for fault in faults), key=lambda pair: pair[0])
         self._begun = time.monotonic()
         self.log = []

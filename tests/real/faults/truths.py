@@ -64,7 +64,8 @@ def stored(deployment: Deployment) -> dict[tuple[str, str], str | None]:
         "SELECT u.name, s.name, s.state FROM spawners s JOIN users u ON u.id = s.user_id"
         " WHERE s.server_id IS NOT NULL OR length(s.state) > 2"
     )
-    with sqlite3.connect(f"file:{deployment.folder}/jupyterhub.sqlite?mode=ro", uri=True, timeout=10) as database:
+    # Not opened for reading only: what a killed hub had begun to write has to be taken back first.
+    with sqlite3.connect(f"file:{deployment.folder}/jupyterhub.sqlite?mode=rw", uri=True, timeout=10) as database:
         rows = database.execute(query).fetchall()
     states = {(user, name): json.loads(state or "{}") or {} for user, name, state in rows}
     return {server: state.get("roadstead", {}).get("id") for server, state in states.items()}
