@@ -93,7 +93,7 @@ class Process:
     def said(self, characters: int = 6000) -> str:
         """The end of its log, without the lines of single requests."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(line for line in lines if " log:1" not in line)[-characters:]
+        return "\n".join(line for line in lines if " log:1" not in line and " _xsrf_utils:" not in line)[-characters:]
 
     def clean_up(self) -> None:
         """End it for good."""

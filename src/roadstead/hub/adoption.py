@@ -98,6 +98,17 @@ class Adoption:
             await asyncio.sleep(_ACTIVITY_SECONDS)
 
 
+async def until_hub_started(spawner: "RoadsteadSpawner") -> None:
+    """Wait until JupyterHub's own start is over.
+
+    Its last step sets the routes of all servers that it takes as running. One that goes away in the middle of that
+    would end the hub's process.
+    """
+    started = getattr(spawner.user.settings.get("app"), "_start_future", None)
+    if started is not None:
+        await asyncio.wait({started})
+
+
 def set_address(spawner: "RoadsteadSpawner", url: str) -> None:
     """Make `url` the server's address, in memory and in the database, and store the state that goes with it."""
     parts = urlsplit(url)

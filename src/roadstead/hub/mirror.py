@@ -17,6 +17,7 @@ from tornado.log import app_log
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.events import ProgressEvent, ResetEvent, StateEvent, WarningEvent
 from ..protocol.servers import ServerState, ServerView
+from ..protocol.systems import SystemView
 from .cancels import Cancels
 from .client import OutpostClient
 from .pauses import pauses
@@ -46,6 +47,8 @@ class Mirror:
         self.loop = asyncio.get_running_loop()
         self.trouble: RoadsteadError | None = None
         """Why the stream does not stand; None while it does, and before the first try."""
+        self.offered: dict[str, SystemView] = {}
+        """The systems as somebody was last offered them: what their names mean in words for people."""
         self._known = known
         self._records: dict[str, ServerRecord] = {}
         self._waiting: dict[str, asyncio.Event] = {}

@@ -18,7 +18,7 @@ from ..protocol.identifiers import new_attempt_id
 from ..protocol.model import ServerName
 from ..protocol.servers import Certificates, ServerRequest
 from . import choice, form, keys, state
-from .adoption import Adoption, responder_address
+from .adoption import Adoption, responder_address, until_hub_started
 from .ending import end_attempt
 from .mirror import Mirror
 from .options import Form, prefill_from_query, stored
@@ -306,6 +306,7 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
             self._telling = asyncio.get_running_loop().create_task(self._tell_end())
 
     async def _tell_end(self) -> None:
+        await until_hub_started(self)
         # While something is pending, JupyterHub looks itself, and who is to be told is not registered yet.
         while self.pending:  # noqa: ASYNC110
             await asyncio.sleep(0.2)

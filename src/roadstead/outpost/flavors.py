@@ -60,7 +60,7 @@ def obstacle(allowance: Allowance, label: str, usage: Usage) -> RoadsteadError |
     if overall.hub is not None and usage.hub >= overall.hub:
         return RoadsteadError(
             ErrorCode.FLAVOR_FULL,
-            f"All {overall.hub} places {label} are taken.",
+            _all_taken(overall.hub, label),
             "Choose another flavor or system, or try again later.",
         )
     if overall.all is not None and usage.all >= overall.all:
@@ -70,6 +70,16 @@ def obstacle(allowance: Allowance, label: str, usage: Usage) -> RoadsteadError |
             "Choose another flavor or system, or try again later.",
         )
     return None
+
+
+def _all_taken(places: int, label: str) -> str:
+    match places:
+        case 0:
+            return f"There is no place {label} at the moment."
+        case 1:
+            return f"The one place {label} is taken."
+        case _:
+            return f"All {places} places {label} are taken."
 
 
 def view(name: str, flavor: FlavorSettings, usage: Usage) -> FlavorView:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from ..protocol.servers import ServerState
 from .database import DATABASE_ERRORS, Database, ledger_down
@@ -31,6 +31,23 @@ Written = tuple[str, int, str]
 """An event that is in the ledger: hub, number and JSON."""
 
 T = TypeVar("T")
+
+# Built once: to build a statement takes longer than SQLite needs to carry it out.
+_GET: Final = select(SERVERS).where(SERVERS.c.hub == bindparam("hub"), SERVERS.c.id == bindparam("id"))
+_LAST: Final = (
+    select(SERVERS)
+    .where(
+        SERVERS.c.hub == bindparam("hub"),
+        SERVERS.c.user == bindparam("user"),
+        SERVERS.c.server_name == bindparam("server_name"),
+    )
+    .order_by(SERVERS.c.state == ServerState.ENDED.value, SERVERS.c.id.desc())
+    .limit(1)
+)
+_CANCELLED: Final = select(CANCELLED.c.at).where(CANCELLED.c.hub == bindparam("hub"), CANCELLED.c.id == bindparam("id"))
+_ADD: Final = insert(SERVERS)
+_SAVE: Final = update(SERVERS).where(SERVERS.c.hub == bindparam("of_hub"), SERVERS.c.id == bindparam("of_id"))
+_TELL: Final = insert(EVENTS)
 
 
 def newest(connection: Connection, hub: str) -> int:
@@ -70,31 +87,23 @@ class Transaction:
         self._events: list[dict[str, Any]] = []
 
     def get(self, hub: str, server_id: str) -> Attempt | None:
-        query = select(SERVERS).where(SERVERS.c.hub == hub, SERVERS.c.id == server_id)
-        row = self.connection.execute(query).first()
+        row = self.connection.execute(_GET, {"hub": hub, "id": server_id}).first()
         return read_row(row) if row else None
 
     def last_attempt(self, hub: str, user: str, server_name: str) -> Attempt | None:
         """The live attempt of a server or, where none lives, the newest that is still kept."""
-        query = (
-            select(SERVERS)
-            .where(SERVERS.c.hub == hub, SERVERS.c.user == user, SERVERS.c.server_name == server_name)
-            .order_by(SERVERS.c.state == ServerState.ENDED.value, SERVERS.c.id.desc())
-            .limit(1)
-        )
-        row = self.connection.execute(query).first()
+        row = self.connection.execute(_LAST, {"hub": hub, "user": user, "server_name": server_name}).first()
         return read_row(row) if row else None
 
     def add(self, attempt: Attempt) -> None:
-        self.connection.execute(insert(SERVERS).values(**row_of(attempt)))
+        self.connection.execute(_ADD, row_of(attempt))
 
     def save(self, before: Attempt, after: Attempt) -> None:
         """Write what has changed."""
         old, new = row_of(before), row_of(after)
         changes = {name: value for name, value in new.items() if old[name] != value}
         if changes:
-            query = update(SERVERS).where(SERVERS.c.hub == after.hub, SERVERS.c.id == after.id)
-            self.connection.execute(query.values(**changes))
+            self.connection.execute(_SAVE, changes | {"of_hub": after.hub, "of_id": after.id})
 
     def tell(self, hub: str, server_id: str, body: Mapping[str, Any], *, secret: bool = False) -> None:
         """Append an event for a hub."""
@@ -108,7 +117,7 @@ class Transaction:
     def flush(self) -> None:
         """Write what was told, all of it with one statement; done before the commit."""
         if self._events:
-            self.connection.execute(insert(EVENTS), self._events)
+            self.connection.execute(_TELL, self._events)
 
     def cancel_unseen(self, hub: str, server_id: str, now: float) -> None:
         """Remember an attempt that was cancelled before it arrived."""
@@ -116,8 +125,7 @@ class Transaction:
             self.connection.execute(insert(CANCELLED).values(hub=hub, id=server_id, at=now))
 
     def was_cancelled(self, hub: str, server_id: str) -> bool:
-        known = select(CANCELLED.c.at).where(CANCELLED.c.hub == hub, CANCELLED.c.id == server_id)
-        return self.connection.execute(known).first() is not None
+        return self.connection.execute(_CANCELLED, {"hub": hub, "id": server_id}).first() is not None
 
     def usage(self, hub: str, user: str, system: str) -> dict[str | None, Usage]:
         """Live servers of a system by flavor."""

@@ -1,5 +1,6 @@
 """Three truths that have to be one: the process table, the outpost's ledger, the hub's database."""
 
+import contextlib
 import json
 import sqlite3
 from dataclasses import dataclass
@@ -96,6 +97,22 @@ def disagreement(place: Place) -> str:
     return f"these do not answer through the proxy: {silent}" if silent else ""
 
 
+def addresses(place: Place) -> dict[str, str]:
+    """Where each part takes the servers to be, for whoever looks for the reason of a disagreement."""
+    table = processes(place)
+    routes = place.deployment.routes() or {}
+    found = {}
+    for (user, name), attempt in stored(place.deployment).items():
+        route = routes.get(user_path(user, name).rstrip("/"), {}).get("target")
+        ports = []
+        for process in table.get(attempt or "", []):
+            with contextlib.suppress(psutil.Error):
+                ports.append((process.status(), [each.laddr.port for each in process.net_connections()]))
+        view = place.view(attempt) if attempt else {}
+        found[f"{user}/{name}"] = f"proxy {route}, ledger {view.get('url')}, process {ports}"
+    return found
+
+
 def agree(place: Place, kept: list[Kept], seconds: float = 60) -> None:
     """Wait until the three say the same, and check that what had to be kept is the same as before."""
     last = ""
@@ -109,7 +126,7 @@ def agree(place: Place, kept: list[Kept], seconds: float = 60) -> None:
         wait_until("the three agree", settled, seconds, 0.2)
     except AssertionError as error:
         logs = f"hub:\n{place.deployment.hub.said()}\noutpost:\n{place.outpost.log.read_text()[-6000:]}"
-        raise AssertionError(f"{error}: {last}\n{logs}") from None
+        raise AssertionError(f"{error}: {last}\n{addresses(place)}\n{logs}") from None
     table, rows = processes(place), stored(place.deployment)
     for server in kept:
         assert table.get(server.attempt) == [server.process], f"{server.user} was lost"
