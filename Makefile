@@ -26,6 +26,8 @@ endif
 export RUFF_CACHE_DIR := $(BUILD)/ruff
 export MYPY_CACHE_DIR := $(BUILD)/mypy
 PYTEST := $(PYTHON) -m pytest -o cache_dir=$(BUILD)/pytest
+# Tests of servers mostly wait: three at a time keep two cores busy.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 
 .PHONY: help
 help:
@@ -33,6 +35,7 @@ help:
 	@echo 'make status        what of it runs'
 	@echo 'make down          end it, running servers too'
 	@echo 'make test          everything: lint, manual, unit, real and browser tests on both JupyterHub lines'
+	@echo 'make soak          faults at random for ten minutes, and outages that last longer than anybody waits'
 	@echo 'make test-unit     the tests that do no input or output'
 	@echo 'make lint          ruff and mypy'
 	@echo 'make docs          the manual as HTML'
@@ -104,13 +107,17 @@ $(BUILD)/hub55: $(VENV)/.dev
 .PHONY: test
 ifdef ROOT
 test: env-test lint docs $(BUILD)/hub55
-	@$(PYTHON) -m nox --envdir $(PREFIX)/.nox -R -s hub55 -- -o cache_dir=$(BUILD)/pytest55
-	@$(PYTEST)
+	@$(PYTHON) -m nox --envdir $(PREFIX)/.nox -R -s hub55 -- -o cache_dir=$(BUILD)/pytest55 $(SIDE_BY_SIDE)
+	@$(PYTEST) $(SIDE_BY_SIDE)
 else
 test:
 	@echo 'The tests start servers of several accounts, so they need root: continuing with sudo.'
 	@exec sudo $(MAKE) test
 endif
+
+.PHONY: soak
+soak: env-test
+	@$(PYTEST) -s tests/soak
 
 .PHONY: bench
 bench: env-test

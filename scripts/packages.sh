@@ -26,7 +26,6 @@ if [ "$1" = test ]; then
     need nftables "to cut networks" program nft
     need procps "to look at processes" program ps
     need util-linux "to act as other accounts" program setpriv
-    need debootstrap "an image for dockerd" program debootstrap
     need fonts-dejavu-core "text in screenshots" fonts
     # Ubuntu's package is a snap, which does not run everywhere; there the Makefile asks Playwright for its own.
     grep -q '^ID=ubuntu' /etc/os-release || need chromium "a real browser" browser
