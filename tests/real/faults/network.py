@@ -33,6 +33,8 @@ class Cable:
         self.name = f"site-{number}"
         self._outer, self._inner = f"to-{number}", f"from-{number}"
         net = ipaddress.ip_network((int(ipaddress.ip_address("10.219.0.0")) + 4 * number, 30))
+        # While the plug is out, this keeps the site's address from being looked for anywhere else.
+        self._nowhere = ("unreachable", str(net), "metric", "4096")
         self.here, self.there = (str(address) for address in net.hosts())
         self.prefix = (_program("ip"), "netns", "exec", self.name)
         """Begins a command that is to run at the site."""
@@ -46,6 +48,7 @@ class Cable:
         _ip("-n", self.name, "link", "set", "lo", "up")
         _ip("-n", self.name, "link", "set", self._inner, "up")
         _ip("link", "set", self._outer, "up")
+        _ip("route", "add", *self._nowhere)
 
     def cut(self, *, came: bool = True, goes: bool = True) -> None:
         """Drop without a word what comes to the site, what goes from it, or both."""
@@ -65,6 +68,7 @@ class Cable:
 
     def take_away(self) -> None:
         """Remove the namespace; the cable goes with it."""
+        _ip("route", "delete", *self._nowhere)
         _ip("netns", "delete", self.name)
 
 
