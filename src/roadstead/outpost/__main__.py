@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -75,6 +76,9 @@ async def _serve(settings: OutpostSettings, config_file: Path) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=3,
             )
+            # What is here now stays: to look through it for garbage would hold up all answers for tens of milliseconds.
+            gc.collect()
+            gc.freeze()
             _announce(settings, listener)
             await _Server(config, outpost).serve([listener])
 

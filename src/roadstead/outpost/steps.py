@@ -1,4 +1,4 @@
-"""Steps of the ledger: each is written as a whole or not at all, and all who write at the same time share one commit.
+"""Steps of the ledger: each is written as a whole or not at all, and those who write at the same time share a commit.
 
 A step is a function of a transaction. It may run more than once, and outside the event loop: what it leaves behind is
 what it writes and what it gives back, nothing else.
@@ -26,6 +26,8 @@ SEALED: Final = "sealed:"
 _SOON: Final = 0.1
 _LATER: Final = 1.0
 _MOST_WAITING: Final = 10_000
+_AT_ONCE: Final = 16
+"""Steps in one commit: whoever waits for other things, as for /health, waits for as many answers to be made up."""
 
 Written = tuple[str, int, str]
 """An event that is in the ledger: hub, number and JSON."""
@@ -213,7 +215,8 @@ class Steps:
 
     async def _take_all(self) -> None:
         while True:
-            entries, self._entries = [entry for entry in self._entries if not entry.answer.done()], []
+            waiting = [entry for entry in self._entries if not entry.answer.done()]
+            entries, self._entries = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             lines, self._lines = self._lines, []
             if self._timer is not None:
                 self._timer.cancel()
