@@ -245,7 +245,7 @@ class Mirror:
         """Read all live attempts; only a listing that came to its end counts. Returns the number to stream from."""
         seq: int | None = None
         named = set[str]()
-        expected = self._held()
+        expected, known = self._held(), list(self._records)
         async for page in self.client.pages():
             seq = page.seq if seq is None else seq
             for view in page.servers:
@@ -257,7 +257,7 @@ class Mirror:
         for failure in await asyncio.gather(*(self._look_up(record) for record in missing), return_exceptions=True):
             if failure is not None:
                 raise failure
-        self._drop_stale(named)
+        self._drop_stale(known, named)
         return seq or 0
 
     async def _look_up(self, record: ServerRecord) -> None:
@@ -291,10 +291,13 @@ class Mirror:
                 self._doubtful.set()
                 app_log.debug("Listing the servers of outpost '%s' failed: %s", self.client.name, error)
 
-    def _drop_stale(self, named: set[str]) -> None:
-        for record in list(self._records.values()):
-            if not record.expected and not record.over and record.state is not None and record.server_id not in named:
-                del self._records[record.server_id]
+    def _drop_stale(self, known: list[str], named: set[str]) -> None:
+        """Drop what was known when a listing began and is not in it. What came up meanwhile cannot be in it."""
+        for server_id in known:
+            record = self._records.get(server_id)
+            if record is None or record.expected or record.over or record.state is None or server_id in named:
+                continue
+            del self._records[server_id]
 
     # -- the hub's list
 

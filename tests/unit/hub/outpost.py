@@ -69,6 +69,8 @@ class FakeOutpost:
         self.lost_answers = 0
         self.refusals: list[httpx.Response] = []
         self.reset = False
+        self.listings_go_on = asyncio.Event()
+        self.listings_go_on.set()
         self.bodies: list[bytes] = []
         self._news = asyncio.Event()
         self._cut = asyncio.Event()
@@ -105,6 +107,8 @@ class FakeOutpost:
         if self.refusals and request.method == "PUT":
             return self.refusals.pop(0)
         response = self._do(request, path)
+        if path == "/api/v1/servers":
+            await self.listings_go_on.wait()
         if self.lost_answers and request.method in ("PUT", "DELETE"):
             self.lost_answers -= 1
             raise httpx.ReadError("lost", request=request)

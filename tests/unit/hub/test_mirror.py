@@ -224,6 +224,24 @@ async def test_an_attempt_that_shows_up_late_is_not_given_up(
     assert not watcher.told
 
 
+async def test_what_comes_up_during_a_listing_is_kept(outpost: FakeOutpost, mirror: Mirror) -> None:
+    await come(outpost, mirror)
+    doubtful = new_attempt_id()
+    listings = outpost.count("GET", "/servers")
+    outpost.listings_go_on.clear()
+    mirror.expect(doubtful)
+    await until(lambda: outpost.count("GET", "/servers") > listings)
+    # The hub's own start of this one has no answer yet.
+    outpost.tell(ID, state="running")
+    await until(lambda: mirror.get(ID) is not None)
+    record = known(mirror)
+    outpost.listings_go_on.set()
+    await until(lambda: outpost.count("GET", doubtful))
+    await asyncio.sleep(0.005)
+    assert known(mirror) is record
+    assert mirror.accept(ServerView.model_validate(view(ID, "accepted")), Watcher()).running
+
+
 async def test_a_contradiction_breaks_the_stream_and_is_not_believed(outpost: FakeOutpost, mirror: Mirror) -> None:
     outpost.servers[ID] = view(ID)
     await come(outpost, mirror)
