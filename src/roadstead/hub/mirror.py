@@ -17,11 +17,11 @@ from tornado.log import app_log
 from ..protocol.errors import ErrorCode, RoadsteadError
 from ..protocol.events import ProgressEvent, ResetEvent, StateEvent, WarningEvent
 from ..protocol.servers import ServerState, ServerView
-from ..protocol.systems import SystemView
 from .cancels import Cancels
 from .client import OutpostClient
 from .pauses import pauses
 from .records import ContradictionError, ServerRecord
+from .titles import Titles
 
 _PAUSES: Final = (0.2, 30.0)
 """Seconds between tries: the first, the longest."""
@@ -47,8 +47,7 @@ class Mirror:
         self.loop = asyncio.get_running_loop()
         self.trouble: RoadsteadError | None = None
         """Why the stream does not stand; None while it does, and before the first try."""
-        self.offered: dict[str, SystemView] = {}
-        """The systems as somebody was last offered them: what their names mean in words for people."""
+        self.titles = Titles()
         self._known = known
         self._records: dict[str, ServerRecord] = {}
         self._waiting: dict[str, asyncio.Event] = {}
@@ -59,7 +58,7 @@ class Mirror:
         self._doubtful = asyncio.Event()
         self._suspicious = False
         self._few = asyncio.Semaphore(_AT_ONCE)
-        self._cancels = Cancels(client, self._connected, self._few, self._confirmed, self._never_had)
+        self._cancels = Cancels(client, self._connected, self._few, self._take_view, self._never_had)
         self._tasks = [
             self.loop.create_task(self._for_ever(work), name=f"roadstead {client.name} {work.__name__}")
             for work in (self._follow, self._look_again, self._tell_known, self._keep_tidy)
@@ -98,7 +97,7 @@ class Mirror:
         record = self._record(view.id)
         record.expected = record.log_complete = True
         self._watchers[view.id] = watcher
-        self._apply(record, lambda: record.apply_view(view))
+        self._take_view(view)
         return record
 
     def release(self, server_id: str) -> None:
@@ -144,10 +143,6 @@ class Mirror:
     def cancel(self, server_id: str) -> asyncio.Task[None]:
         """Have an attempt ended; the task is done when the outpost has that in its ledger, however long it is away."""
         return self._cancels.ask(server_id)
-
-    def _confirmed(self, view: ServerView) -> None:
-        record = self._record(view.id)
-        self._apply(record, lambda: record.apply_view(view))
 
     def _never_had(self, server_id: str) -> None:
         record = self._records.get(server_id)
@@ -250,8 +245,7 @@ class Mirror:
             seq = page.seq if seq is None else seq
             for view in page.servers:
                 named.add(view.id)
-                record = self._record(view.id)
-                self._apply(record, lambda record=record, view=view: record.apply_view(view))  # type: ignore[misc]
+                self._take_view(view)
             await asyncio.sleep(0)
         missing = [record for record in expected if record.server_id not in named]
         for failure in await asyncio.gather(*(self._look_up(record) for record in missing), return_exceptions=True):
@@ -274,7 +268,7 @@ class Mirror:
                 else:
                     self._doubtful.set()
             else:
-                self._apply(record, lambda: record.apply_view(view))
+                self._take_view(view)
 
     async def _look_again(self) -> None:
         while True:
@@ -343,6 +337,11 @@ class Mirror:
             record = self._records[server_id] = ServerRecord(server_id)
             record.settled = time.monotonic()
         return record
+
+    def _take_view(self, view: ServerView) -> None:
+        self.titles.learn_server(view)
+        record = self._record(view.id)
+        self._apply(record, lambda: record.apply_view(view))
 
     def _apply(self, record: ServerRecord, change: Callable[[], None]) -> None:
         before, over = record.version, record.over

@@ -77,7 +77,8 @@ async def _ask(
         answer = await mirror.client.systems(user, CALL_SECONDS if patiently and mirror.connected else ASK_SECONDS)
     except RoadsteadError as error:
         return Silence(name, title, error)
-    mirror.offered.update((system.name, system) for system in answer.systems)
+    for system in answer.systems:
+        mirror.titles.learn_offer(system)
     return [Offer(name, title, system) for system in answer.systems]
 
 

@@ -8,9 +8,9 @@ from jupyterhub.utils import url_escape_path, url_path_join
 from ..protocol.servers import ServerOptions, ServerState
 from .options import last_options
 from .records import Labels, Line, ServerRecord
-from .registry import REGISTRY
 from .responder import WAIT_PATH
 from .spawner import RoadsteadSpawner
+from .state import Attempt
 
 EVENTS_PATH: Final = "api/roadstead/events"
 STOP_PATH: Final = "roadstead/stop"
@@ -54,12 +54,13 @@ class Pages:
 
     def _server(self, user: Any, spawner: Any) -> dict[str, Any]:
         live = spawner if isinstance(spawner, RoadsteadSpawner) else None
-        record = live.record if live is not None and live.attempt is not None else None
+        attempt = live.attempt if live is not None else None
+        record = live.record if live is not None and attempt is not None else None
         options = last_options(spawner.orm_spawner.user_options)
         state = state_of(live) if live is not None else "stopped"
         expires_at = record.expires_at if record is not None else None
         base_url = user.settings["hub"].base_url
-        labels = _labels(live, record, options)
+        labels = _labels(user, attempt, record, options)
         return {
             "name": spawner.name,
             "title": getattr(spawner.orm_spawner, "display_name", "") or spawner.name,
@@ -79,33 +80,20 @@ class Pages:
         }
 
 
-def _labels(spawner: RoadsteadSpawner | None, record: ServerRecord | None, options: ServerOptions | None) -> Labels:
-    """What runs or ran where: as the outpost calls it, else as it last offered it, else by name."""
+def _labels(user: Any, attempt: Attempt | None, record: ServerRecord | None, options: ServerOptions | None) -> Labels:
+    """What runs or ran where: as the outpost calls it, else by name."""
     if record is not None and record.labels is not None:
         return record.labels
-    attempt = spawner.attempt if spawner is not None else None
     if attempt is not None:
-        named = Labels(f"{attempt.outpost}/{attempt.system}", attempt.app, attempt.flavor)
+        outpost, system, app, flavor = attempt.outpost, attempt.system, attempt.app, attempt.flavor
     else:
         options = options or ServerOptions()
-        named = Labels(options.system or "", options.app, options.flavor)
-    return _in_words(spawner, named) if spawner is not None else named
-
-
-def _in_words(spawner: RoadsteadSpawner, named: Labels) -> Labels:
-    """Names as the outpost offered them last; what it has not offered to anybody stays as it is."""
-    outpost, _, name = named.system.rpartition("/")
-    outpost = outpost or (next(iter(spawner.outposts)) if len(spawner.outposts) == 1 else "")
-    if outpost not in spawner.outposts:
-        return named
-    offered = REGISTRY.mirror(outpost, spawner.outposts).offered.get(name)
-    if offered is None:
-        return named
-    apps = {app.name: app.display_name for app in offered.apps}
-    flavors = {flavor.name: flavor.display_name for flavor in offered.flavors}
-    return Labels(
-        offered.display_name, apps.get(named.app or "", named.app), flavors.get(named.flavor or "", named.flavor)
-    )
+        outpost, _, system = (options.system or "").rpartition("/")
+        app, flavor = options.app, options.flavor
+    named = f"{outpost}/{system}" if outpost else system
+    # JupyterHub keeps no Spawner object of a named server that is stopped, but always one of the default server.
+    mirror = user.spawner.mirror_at(outpost) if isinstance(user.spawner, RoadsteadSpawner) else None
+    return mirror.titles.of(system, app, flavor, named) if mirror is not None else Labels(named, app, flavor)
 
 
 def state_of(spawner: RoadsteadSpawner) -> str:

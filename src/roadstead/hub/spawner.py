@@ -131,7 +131,12 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
 
     def mirror_of(self, attempt: Attempt) -> Mirror | None:
         """The mirror of an attempt's outpost; None if that is not configured any more."""
-        return REGISTRY.mirror(attempt.outpost, self.outposts) if attempt.outpost in self.outposts else None
+        return self.mirror_at(attempt.outpost)
+
+    def mirror_at(self, outpost: str) -> Mirror | None:
+        """The mirror of the outpost of this name, or of the only one there is where none is named."""
+        name = outpost or (next(iter(self.outposts)) if len(self.outposts) == 1 else "")
+        return REGISTRY.mirror(name, self.outposts) if name in self.outposts else None
 
     def _mirrors(self) -> dict[str, Mirror]:
         return {name: REGISTRY.mirror(name, self.outposts) for name in self.outposts}

@@ -19,7 +19,13 @@ def site(folder: Path, **section: Any) -> Outpost:
     gates.mkdir(parents=True)
     own = {"cmd": TINY, "args": [], "home_dir_template": str(folder / "homes" / "{username}")}
     systems = {
-        "local": local_system(folder, flavors={"short": {"runtime": 6}}, without_flavor={}, overrides=OVERRIDES),
+        "local": local_system(
+            folder,
+            display_name="Shared machine",
+            flavors={"short": {"display_name": "A short while", "runtime": 6}},
+            without_flavor={},
+            overrides=OVERRIDES,
+        ),
         "gated": local_system(
             folder,
             spawner_class="tests.real.hub.gated.Gated",

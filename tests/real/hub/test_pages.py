@@ -105,6 +105,17 @@ def test_a_stopped_server_is_taken_off_the_list(deployment: Deployment) -> None:
         wait_until("removed", lambda: "server-old" not in browser.post("/hub/roadstead/remove/hugo/old").text)
 
 
+def test_a_stopped_server_is_described_as_it_was_chosen(deployment: Deployment) -> None:
+    deployment.start_server("ines", "thesis", system="site/local", flavor="short")
+    with deployment.browser("ines") as browser:
+        browser.post("/hub/roadstead/stop/ines/thesis")
+        deployment.wait_until_stopped("ines", "thesis")
+        assert "Shared machine A short while" in shown(browser.get("/hub/home"))
+        deployment.restart_hub()
+        browser.get("/hub/roadstead/start")
+        assert "Shared machine A short while" in shown(browser.get("/hub/home"))
+
+
 def test_requests_from_elsewhere_are_refused(deployment: Deployment) -> None:
     deployment.start_server("ivo", system="site/local")
     with deployment.browser("ivo") as browser:
