@@ -21,19 +21,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.mark.parametrize("restart", [False, True], ids=["same-hub", "hub-started-again"])
 def test_a_server_that_ends_while_the_proxy_is_away_is_not_shown_as_running(site: Place, restart: bool) -> None:
-    for user in ("mortal", "lasting"):
+    mortal, steady = f"mortal{restart:d}", f"steady{restart:d}"
+    for user in (mortal, steady):
         site.deployment.start_server(user, system="site/held")
-    lasting = keep(site, "lasting")
+    kept = keep(site, steady)
     if restart:
         site.deployment.restart_hub()
     site.deployment.proxy.signal()
-    keep(site, "mortal").process.kill()
+    keep(site, mortal).process.kill()
     time.sleep(PROXY_PATIENCE + 10)
-    assert lasting.process.is_running()
+    assert kept.process.is_running()
     site.deployment.start_proxy()
     site.tell_of_proxy()
-    site.deployment.wait_until_stopped("mortal", seconds=60)
-    agree(site, [lasting])
+    site.deployment.wait_until_stopped(mortal, seconds=60)
+    agree(site, [kept])
 
 
 def test_everything_goes_on_while_the_outpost_is_cut_off_for_a_minute(site: Place) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -22,6 +23,7 @@ from .adoption import Adoption, responder_address, until_hub_started
 from .ending import end_attempt
 from .mirror import Mirror
 from .options import Form, prefill_from_query, stored
+from .pauses import pauses
 from .placement import NotPlacedError, place
 from .records import ServerRecord
 from .refusal import refusal
@@ -31,6 +33,7 @@ from .settings import OutpostSettings, outposts_of
 from .starting import NotStartedError, progress_of, until_reached
 from .state import Attempt
 
+_CALLBACK_PAUSES: Final = (5.0, 60.0)
 _SERVER_NAME: Final[TypeAdapter[str]] = TypeAdapter(ServerName)
 
 
@@ -320,6 +323,22 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
             await self.poll_and_notify()
             if adoption is not None:
                 await adoption.remove_route()
+
+    def add_poll_callback(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """JupyterHub's way to be told of an end, at which it stops polling: what then fails has to be tried again."""
+        super().add_poll_callback(self._until_done, partial(callback, *args, **kwargs))
+
+    async def _until_done(self, callback: Callable[[], Any]) -> None:
+        attempt = self._attempt
+        for pause in pauses(*_CALLBACK_PAUSES):
+            try:
+                await maybe_future(callback())
+                return
+            except Exception:
+                self.log.exception("The end of %s could not be dealt with yet; this is tried again.", self.log_name)
+            await asyncio.sleep(pause)
+            if self._attempt is not attempt or not self.ready:
+                return
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The event log of the start, from its beginning."""
