@@ -27,6 +27,7 @@ _PAUSES: Final = (0.2, 30.0)
 """Seconds between tries: the first, the longest."""
 _LOOK_SECONDS: Final = 2.0
 _KNOWN_SECONDS: Final = (15.0, 180.0)
+_LONG_SECONDS: Final = 120.0
 _TIDY_SECONDS: Final = 60.0
 _KEPT_SECONDS: Final = 900.0
 _AT_ONCE: Final = 8
@@ -322,7 +323,10 @@ class Mirror:
                 len(will_end),
             )
         records = (self._records.get(server_id) for server_id in unknown_here)
-        if any(record is not None and record.expected and not record.over for record in records):
+        doubted = any(record is not None and record.expected and not record.over for record in records)
+        # What has been on its way for long is in a queue, or the news of it were lost: a listing tells.
+        before = time.monotonic() - _LONG_SECONDS
+        if doubted or any(not record.running and record.settled < before for record in self._held()):
             self._suspicious = True
             self._doubtful.set()
 

@@ -297,6 +297,21 @@ async def test_the_hubs_list_is_told_again_and_again(outpost: FakeOutpost) -> No
         await mirror.close()
 
 
+async def test_a_start_whose_news_were_lost_is_found_out(outpost: FakeOutpost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "_LONG_SECONDS", 0.05)
+
+    async def ids() -> list[str] | None:
+        return [ID]
+
+    mirror = Mirror(outpost.client(), ids)
+    outpost.servers[ID] = view(ID, "starting")
+    await come(outpost, mirror)
+    record = mirror.expect(ID)
+    outpost.servers[ID] = view(ID, "running")
+    await until(lambda: record.running)
+    await mirror.close()
+
+
 async def test_no_list_is_told_when_there_is_none_to_be_read(outpost: FakeOutpost, mirror: Mirror) -> None:
     await come(outpost, mirror)
     await asyncio.sleep(0.2)
