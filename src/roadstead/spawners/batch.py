@@ -11,6 +11,7 @@ import math
 import secrets
 import shlex
 from collections.abc import AsyncGenerator
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from jupyterhub.spawner import Spawner
@@ -131,7 +132,7 @@ class BatchSpawner(Spawner):  # type: ignore[misc]
         cores = str(math.ceil(self.cpu_limit)) if self.cpu_limit else ""
         return JobRequest(
             name=self._own_memory.name,
-            script=self.script(staged.folder),
+            script=self.script(staged),
             folder=staged.home,
             log=f"{staged.folder}/log",
             partition=self.req_partition or self.req_queue,
@@ -153,15 +154,16 @@ class BatchSpawner(Spawner):  # type: ignore[misc]
 
     # --- the script
 
-    def script(self, folder: str) -> str:
+    def script(self, staged: Staged) -> str:
         """The batch script of this server. Raises RefusedError."""
+        folder = staged.folder
         wrapper = (self.python, "-I", f"{folder}/start.py")
         values = {
             "run": Shell.of_words(*self.launcher(), *wrapper, "run", folder),
             "note": Shell.of_words(*wrapper, "note", folder),
             "prologue": Shell(self.req_prologue),
             "epilogue": Shell(self.req_epilogue),
-            "start_script": self.start_script,
+            "start_script": str(PurePosixPath(staged.home, self.start_script)) if self.start_script else "",
             "username": self._account,
             "server_name": self.name,
             "folder": folder,

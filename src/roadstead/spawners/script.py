@@ -22,7 +22,7 @@ TEMPLATE: Final = """\
 {% endif %}
 {% if start_script %}
 if [ -r {{ start_script }} ]; then
-    cd && . {{ start_script }} || {{ note }} {{ start_script }} 'ended with code' "$?."
+    . {{ start_script }} || {{ note }} {{ start_script }} 'ended with code' "$?."
 else
     {{ note }} 'There is no' {{ start_script }} 'that can be read; the server starts without it.'
 fi

@@ -130,11 +130,10 @@ class Cluster:
         self.sql.start()
         client = ["mariadb", "--no-defaults", f"--socket={self.folder}/run/db.sock", "-e"]
         self.wait_for("the database answers", lambda: not self.fails(*client, "select 1"))
-        hosts = ("127.0.0.1", "localhost")
-        statements = [
-            f"create user slurm@'{host}' identified by 'pw'; grant all on slurm.* to slurm@'{host}'" for host in hosts
-        ]
-        self.run(*client, "; ".join(["create database slurm", *statements]))
+        statements = ["create database slurm"]
+        for host in ("127.0.0.1", "localhost"):
+            statements += [f"create user slurm@'{host}' identified by 'pw'", f"grant all on slurm.* to slurm@'{host}'"]
+        self.run(*client, "; ".join(statements))
 
     def _make_accounts(self) -> None:
         ada, bo = ACCOUNTS

@@ -77,13 +77,10 @@ c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
     def progress(self, user: str) -> list[str]:
         """What the user is told while the server starts, to its end."""
         headers = {"Authorization": f"token {self.token}"}
-        found = []
         url = f"{self.api_url}/users/{user}/server/progress"
         with httpx.stream("GET", url, headers=headers, trust_env=False, timeout=60) as stream:
-            for line in stream.iter_lines():
-                if line.startswith("data: "):
-                    found.append(json.loads(line.removeprefix("data: "))["message"])
-        return found
+            lines = [line.removeprefix("data: ") for line in stream.iter_lines() if line.startswith("data: ")]
+        return [json.loads(line)["message"] for line in lines]
 
     def reach(self, user: str) -> bool:
         answer = httpx.get(f"{self.url}/user/{user}/", trust_env=False)

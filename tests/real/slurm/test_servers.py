@@ -5,9 +5,9 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.real.outposts import Outpost
@@ -32,8 +32,7 @@ async def test_a_server_runs_in_a_job_of_its_user(cluster: Cluster, outpost: Out
         assert await answer(view["url"]) == f"{ADA}/"
         [job] = cluster.living()
         assert (job["user"], job["state"]) == (ADA, "RUNNING")
-        [process] = [each[0] for each in outpost_processes(outpost, server)]
-        assert process.uids().real == pwd.getpwnam(ADA).pw_uid
+        assert process_of(server).uids().real == pwd.getpwnam(ADA).pw_uid
         told = await sentences(hub, server)
         assert f"Job {job['id']} is submitted." in told
         assert "The job runs. Waiting for the server to answer." in told
@@ -43,18 +42,16 @@ async def test_a_server_runs_in_a_job_of_its_user(cluster: Cluster, outpost: Out
         assert cluster.living() == []
 
 
-def outpost_processes(outpost: Outpost, server: str) -> list[list[Any]]:
-    """The processes of an attempt, by the key in their environment."""
-    import psutil
-
-    found = []
+def process_of(server: str) -> psutil.Process:
+    """The process of an attempt's server, by the key in its environment."""
     for process in psutil.process_iter():
         try:
-            if process.environ().get("ROADSTEAD_SERVER_KEY", "").endswith(server) and "tiny" in str(process.cmdline()):
-                found.append(process)
+            key = process.environ().get("ROADSTEAD_SERVER_KEY", "")
         except (psutil.Error, OSError):
             continue
-    return [sorted(found, key=lambda each: each.create_time())]
+        if key.endswith(server):
+            return process
+    raise AssertionError("no process carries this attempt's key")
 
 
 async def test_servers_of_several_users_and_names(cluster: Cluster, outpost: Outpost) -> None:
@@ -79,9 +76,7 @@ async def test_jupyterlab_in_a_job(cluster: Cluster, make_outpost: Callable[...,
         assert '"version"' in await answer(view["url"], f"/user/{ADA}/api")
 
 
-async def test_resources_options_and_scripts_of_the_site(
-    cluster: Cluster, make_outpost: Callable[..., Outpost]
-) -> None:
+async def test_resources_and_scripts_of_the_site(cluster: Cluster, make_outpost: Callable[..., Outpost]) -> None:
     outpost = make_outpost(
         config={
             "req_partition": "gpus",
@@ -118,7 +113,7 @@ async def test_resources_options_and_scripts_of_the_site(
     assert "MinMemoryNode=300M" in shown
     assert "the prologue ran" in log
     assert f"the start script ran in {pwd.getpwnam(ADA).pw_dir}" in log
-    assert ".roadstead-test-rc ended with code 1." in told
+    assert f"{script} ended with code 1." in told
 
 
 async def test_no_secret_is_in_sight(cluster: Cluster, outpost: Outpost) -> None:
@@ -138,14 +133,9 @@ async def test_no_secret_is_in_sight(cluster: Cluster, outpost: Outpost) -> None
         assert not (waiting / "start.json").exists()
         kept = cluster.run("sacct", "--allusers", "--batch-script", "-j", cluster.living(ADA)[0]["id"])
         kept += cluster.run("sacct", "--allusers", "--env-vars", "-j", cluster.living(ADA)[0]["id"])
-    assert cluster.folder.name not in seen or secret not in seen
     assert secret not in seen
     assert "start.py" in kept
     assert secret not in kept
-    in_files = cluster.run(
-        "grep", "-r", "-l", "-a", "--exclude=start.json", "-e", secret, "/etc/hostname", "-e", "", "-m1"
-    )
-    assert in_files
     spool = [path for path in cluster.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert spool == []
 
@@ -169,7 +159,7 @@ def looks_of_a_stranger(cluster: Cluster) -> str:
 async def test_hostile_options_start_nothing(
     cluster: Cluster, make_outpost: Callable[..., Outpost], value: str
 ) -> None:
-    outpost = make_outpost(overrides={"req_partition": {}})
+    outpost = make_outpost(overrides={"req_partition": {"type": "string", "max_length": 65_536}})
     before = len(cluster.jobs())
     async with outpost.client() as hub:
         server = await start(hub, ADA, overrides={"req_partition": value})

@@ -1,5 +1,7 @@
 """How often a scheduler is asked, by a clock of its own."""
 
+from itertools import pairwise
+
 from roadstead.spawners import pace
 from roadstead.spawners.pace import Pace
 
@@ -36,16 +38,16 @@ def test_in_a_quiet_minute_there_are_at_most_six_questions() -> None:
 
 def test_a_slow_scheduler_is_asked_seldom() -> None:
     times = questions(1000, hurry=True, took=10)
-    assert min(later - sooner for sooner, later in zip(times, times[1:], strict=False)) >= 10 + pace.LOAD * 10
+    assert min(later - sooner for sooner, later in pairwise(times)) >= 10 + pace.LOAD * 10
 
 
 def test_trouble_makes_pauses_longer_up_to_a_bound() -> None:
     times = questions(3000, hurry=False, clean=False)
-    pauses = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+    pauses = [later - sooner for sooner, later in pairwise(times)]
     assert pauses[:4] == [2, 4, 8, 16]
     assert max(pauses) == pace.LONGEST
     times = questions(3000, hurry=True, clean=False)
-    assert max(later - sooner for sooner, later in zip(times, times[1:], strict=False)) == pace.LONGEST_IN_A_HURRY
+    assert max(later - sooner for sooner, later in pairwise(times)) == pace.LONGEST_IN_A_HURRY
 
 
 def test_an_answer_ends_the_trouble() -> None:

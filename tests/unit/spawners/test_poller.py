@@ -1,7 +1,6 @@
 """One question for all jobs; no clean answer changes nothing, and gone takes two."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,12 +11,11 @@ from tests.unit.spawners.scheduler import Scheduler
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of some milliseconds, so that the tests need no time."""
     for name in ("SHORTEST", "QUIET", "FILLING", "LONGEST", "LONGEST_IN_A_HURRY"):
         monkeypatch.setattr(pace, name, 0.005)
     monkeypatch.setattr(poller, "_QUEUE_PACE", 0.0)
-    yield
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ VALUES = {
 
 def test_the_script_of_a_job() -> None:
     assert render(TEMPLATE, VALUES | {"start_script": ""}) == (
-        "#!/bin/bash -l\nmodule load python\nexec /usr/bin/python3 -I '/home/alice/a b/start.py' run '/home/alice/a b'\n"
+        "#!/bin/bash -l\nmodule load python\n"
+        "exec /usr/bin/python3 -I '/home/alice/a b/start.py' run '/home/alice/a b'\n"
     )
 
 

@@ -1,7 +1,6 @@
 """A job is submitted once, whatever becomes of the scheduler's answer, and cancelled until it is gone."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,14 +15,13 @@ from tests.unit.spawners.scheduler import Scheduler
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of some milliseconds, so that the tests need no time."""
     for name in ("SHORTEST", "QUIET", "FILLING", "LONGEST", "LONGEST_IN_A_HURRY"):
         monkeypatch.setattr(pace, name, 0.005)
     monkeypatch.setattr(poller, "_QUEUE_PACE", 0.0)
     monkeypatch.setattr(server_job, "_SETTLE", 0.05)
     monkeypatch.setattr(server_job, "_CANCEL_AGAIN", 0.05)
-    yield
 
 
 class Place:

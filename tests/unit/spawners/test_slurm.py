@@ -163,7 +163,7 @@ def test_what_is_over(word: str) -> None:
 
 
 def state(word: str) -> JobState:
-    line = "\x1f".join(("1", "n", word, "c1", "None", "batch", "1", "N/A", "N/A"))
+    line = f"1 n {word} c1 None batch 1 N/A N/A".replace(" ", "\x1f")
     return DRIVER.read_query(Outcome(0, f"{line}\n", ""))[0].state
 
 
