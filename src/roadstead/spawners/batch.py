@@ -26,7 +26,7 @@ from .poller import Poller
 from .reports import ReportDesk
 from .script import TEMPLATE, Shell, render
 from .server_job import EndedError, Memory, ServerJob, Site
-from .values import Word
+from .values import Label, Word
 
 
 class StartError(Exception):
@@ -80,7 +80,7 @@ class BatchSpawner(Spawner):  # type: ignore[misc]
         value_trait=Unicode(),
         help="Variables for the scheduler's commands. With `sudo` its rule must have SETENV then.",
     ).tag(config=True)
-    job_name_prefix = Word("jupyterhub", help="What the names of jobs begin with.").tag(config=True)
+    job_name_prefix = Label("jupyterhub", help="What the names of jobs begin with.").tag(config=True)
     python = Unicode(
         "/usr/bin/python3", help="A Python from 3.6 on, at the submitting host and on the nodes, for the start wrapper."
     ).tag(config=True)
@@ -241,6 +241,8 @@ class BatchSpawner(Spawner):  # type: ignore[misc]
     async def start(self) -> tuple[str, int]:
         """Submit a job, or take up the one that an earlier start of this attempt submitted; where it listens."""
         self._lines.clear()
+        if self.internal_ssl:
+            raise StartError("Batch jobs cannot have the hub's internal certificates yet; switch internal_ssl off.")
         try:
             may_exist = self._remember_name()
             job = self._server_job()
@@ -301,8 +303,9 @@ class BatchSpawner(Spawner):  # type: ignore[misc]
         """Where the server is; of a job that waited when the hub was restarted, once it listens."""
         if self._memory is not None and not self._memory.port:
             try:
+                self._listen_for_reports(self._server_job())
                 await self._server_job().address()
-            except EndedError as error:
+            except (EndedError, StartError) as error:
                 self.log.warning("%s: %s", self._log_name, error)
         if self._memory is None or not self._memory.port:
             return str(self.server.url)

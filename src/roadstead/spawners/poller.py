@@ -20,6 +20,8 @@ _LOG: Final = logging.getLogger(__name__)
 _QUEUE_PACE: Final = 15.0
 """Seconds between two looks at the whole queue, which tell positions."""
 _CLEAN_ABSENCES: Final = 2
+_HISTORY_PAUSE: Final = 60.0
+"""Seconds for which an accounting that does not answer is not asked."""
 
 
 class Watch:
@@ -80,6 +82,7 @@ class Poller:
         self._wanted = float("-inf")
         self._queue_asked = float("-inf")
         self._history = asyncio.Lock()
+        self._no_history_until = float("-inf")
 
     def watch(self, name: str, *, hurry: bool = False) -> Watch:
         """Have the jobs of a name watched until `forget`; the same name is the same watch."""
@@ -125,9 +128,12 @@ class Poller:
         try:
             # One after the other: a node may take a hundred jobs with it.
             async with self._history:
+                if _now() < self._no_history_until:
+                    return seen
                 found = self._driver.read_history(await self._runner.run(self._driver.history(job.id)))
         except (UnclearError, UnansweredError) as error:
             _LOG.info("The accounting does not say how job %s ended: %s", job.id, error)
+            self._no_history_until = _now() + _HISTORY_PAUSE
             return seen
         return found or seen
 

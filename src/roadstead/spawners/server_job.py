@@ -274,6 +274,7 @@ class ServerJob:
                 watch.expect()
                 self._site.poller.hasten()
                 await self._wait_for_end(watch)
+            self.end = self.end or End(0, "The job was cancelled.")
         finally:
             self._site.poller.calm(self.memory.name)
 

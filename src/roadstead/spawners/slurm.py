@@ -18,6 +18,8 @@ _SECONDS: Final = {"SLURM_TIME_FORMAT": "%s"}
 _MOST_NAMES: Final = 2000
 """With more, all jobs are asked for: one argument must stay below 128 KiB."""
 _QUERY_TIMEOUT: Final = 30.0
+_HISTORY_TIMEOUT: Final = 5.0
+"""It is nice to know how a job ended, but nobody should wait long for it."""
 _JOB_ID: Final = re.compile(r"(\d+)(?:;[\w.-]+)?")
 _PASSING: Final = (
     "communication",
@@ -122,7 +124,7 @@ class SlurmDriver:
     def history(self, job_id: str) -> Command:
         fields = "--format=State%60,ExitCode,Reason,NodeList"
         argv = ("sacct", "--noheader", "--allocations", "--parsable2", *self._cluster, f"--jobs={job_id}", fields)
-        return Command(argv, timeout=_QUERY_TIMEOUT)
+        return Command(argv, timeout=_HISTORY_TIMEOUT)
 
     def read_history(self, outcome: Outcome) -> End | None:
         if outcome.code != 0:

@@ -4,7 +4,7 @@ They are checked when they are set, whoever sets them: the site's configuration,
 """
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from traitlets import TraitError, TraitType
 
@@ -19,7 +19,7 @@ class Word(TraitType[str, str]):
 
     default_value = ""
     info_text = "letters, digits and any of . _ - + : , = @ % / * & | ! [ ] ( )"
-    _pattern: Final = re.compile(r"(?!-)[A-Za-z0-9._+:,=@%/*&|!\[\]()-]*")
+    _pattern: ClassVar = re.compile(r"(?!-)[A-Za-z0-9._+:,=@%/*&|!\[\]()-]*")
 
     def validate(self, obj: Any, value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -34,3 +34,10 @@ class Word(TraitType[str, str]):
                 f"{value[:60]!r} is not."
             )
         return value
+
+
+class Label(Word):
+    """The beginning of a name: small letters, digits and hyphens."""
+
+    info_text = "small letters, digits and hyphens, at most 40"
+    _pattern: ClassVar = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")

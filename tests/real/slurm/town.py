@@ -1,4 +1,4 @@
-"""`make run SYSTEM=slurm`: a hub, an outpost and a whole Slurm on this machine, with two users and JupyterLab in jobs."""
+"""`make run SYSTEM=slurm`: hub, outpost and a whole Slurm on this machine, with two users and JupyterLab in jobs."""
 
 import secrets
 import shutil

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traitlets import HasTraits, TraitError
 
-from roadstead.spawners.values import Word
+from roadstead.spawners.values import Label, Word
 
 
 class Settings(HasTraits):
     partition = Word()
+    prefix = Label("x")
 
 
 @pytest.mark.parametrize("value", ["batch", "gpu:a100:2", "1-00:00:00", "4G", "a_b.c+d@e", "node[1-3],x", "intel|amd"])
@@ -31,6 +32,13 @@ def test_a_number_is_taken_as_its_digits() -> None:
 def test_what_could_be_more_than_a_value_is_refused(value: str) -> None:
     with pytest.raises(TraitError, match="partition"):
         Settings(partition=value)
+
+
+@pytest.mark.parametrize("value", ["", "-a", "A", "a_b", "a" * 41, "a/b"])
+def test_what_begins_no_name_is_refused(value: str) -> None:
+    with pytest.raises(TraitError, match="prefix"):
+        Settings(prefix=value)
+    assert Settings(prefix="jupyter-2").prefix == "jupyter-2"
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, ["a"], {"a": 1}, b"a"])
