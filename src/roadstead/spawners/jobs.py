@@ -29,7 +29,6 @@ class JobRequest:
     account: str = ""
     qos: str = ""
     reservation: str = ""
-    cluster: str = ""
     runtime: str = ""
     memory: str = ""
     cores: str = ""
