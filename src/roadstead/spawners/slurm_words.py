@@ -31,7 +31,7 @@ _REASONS: Final = {
     "ReservationDeleted": "its reservation was deleted",
 }
 _LIMITS: Final = (
-    (re.compile(r"Max(?:Job|Submit)Jobs?"), "you have as many jobs as you may"),
+    (re.compile(r"(?:Grp|Max)Submit"), "as many jobs as are allowed are in the queue"),
     (re.compile(r"(?:Grp|Max)Jobs"), "as many jobs as are allowed are running"),
     (
         re.compile(r"(?:BillingRunM|CPURunM|CPUM|Billing|RunM|GRESRunM|GRESM)\w*"),

@@ -148,7 +148,8 @@ class Cluster:
 
     def end(self) -> None:
         """End every job and every daemon; nothing of it is left."""
-        subprocess.run(["scancel", "--user", ",".join(ACCOUNTS)], env=self.environment, check=False, timeout=30)
+        for account in ACCOUNTS:
+            self.fails("scancel", "--user", account)
         for daemon in (*self.nodes.values(), self.ctld, self.dbd, self.sql, self.munge):
             daemon.end()
         for process in psutil.process_iter():
@@ -166,7 +167,8 @@ class Cluster:
             daemon.start()
         self.wait_for("slurmctld answers", lambda: not self.fails("scontrol", "ping"))
         self.open("batch")
-        self.run("scancel", "--user", ",".join(ACCOUNTS))
+        for account in ACCOUNTS:
+            self.run("scancel", "--user", account)
         self.wait_for("all nodes are idle", lambda: not self.living() and self.idle() == set(NODES), 60)
 
     def close(self, partition: str) -> None:

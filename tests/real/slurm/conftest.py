@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def make_outpost(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Out
     """Makes a running outpost with the cluster as its system `slurm`; it is ended with the test."""
     made: list[Outpost] = []
 
-    def make(**changes: object) -> Outpost:
+    def make(**changes: Any) -> Outpost:
         outpost = Outpost(tmp_path / f"outpost-{len(made)}", {"slurm": slurm_system(cluster, **changes)})
         made.append(outpost)
         outpost.start()

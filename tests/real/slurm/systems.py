@@ -1,5 +1,6 @@
 """The cluster as a system of an outpost, and what tests ask of it."""
 
+import pwd
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,11 @@ async def start(hub: HubClient, *args: Any, **options: Any) -> str:
 async def sentences(hub: HubClient, server_id: str) -> list[str]:
     """What the user was told while it started."""
     return [event["message"] for event in await hub.events() if event["server_id"] == server_id and "message" in event]
+
+
+def jobs_folder(account: str) -> Path:
+    """Where the folders of an account's jobs are."""
+    return Path(pwd.getpwnam(account).pw_dir) / ".roadstead" / "jobs"
 
 
 def restart(outpost: Outpost) -> None:

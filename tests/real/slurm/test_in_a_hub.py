@@ -83,7 +83,10 @@ c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
         return [json.loads(line)["message"] for line in lines]
 
     def reach(self, user: str) -> bool:
-        answer = httpx.get(f"{self.url}/user/{user}/", trust_env=False)
+        try:
+            answer = httpx.get(f"{self.url}/user/{user}/", trust_env=False)
+        except httpx.TransportError:
+            return False
         return answer.status_code == 200 and answer.text.strip() == f"{user}/"
 
     def clean_up(self) -> None:

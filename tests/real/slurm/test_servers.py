@@ -10,13 +10,10 @@ import httpx
 import psutil
 import pytest
 
+from tests.real.deployment import Deployment, outpost_at_fixed_port, wait_until
 from tests.real.outposts import Outpost
 from tests.real.slurm.cluster import Cluster
-from tests.real.slurm.systems import ADA, BO, sentences, start
-
-
-def jobs_folder(account: str) -> Path:
-    return Path(pwd.getpwnam(account).pw_dir) / ".roadstead" / "jobs"
+from tests.real.slurm.systems import ADA, BO, jobs_folder, sentences, slurm_system, start
 
 
 async def answer(url: str, path: str = "/") -> str:
@@ -66,14 +63,23 @@ async def test_servers_of_several_users_and_names(cluster: Cluster, outpost: Out
         assert [await answer(urls[0]), await answer(urls[2])] == [f"{ADA}/", f"{BO}/"]
 
 
-async def test_jupyterlab_in_a_job(cluster: Cluster, make_outpost: Callable[..., Outpost]) -> None:
-    singleuser = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
-    outpost = make_outpost(config={"cmd": [sys.executable, singleuser], "req_memory": "1G", "req_nprocs": 1})
-    async with outpost.client() as hub:
-        server = await start(hub, ADA)
-        view = await hub.until(server, "running", "ended", seconds=90)
-        assert view["state"] == "running", view
-        assert '"version"' in await answer(view["url"], f"/user/{ADA}/api")
+def test_jupyterlab_in_a_job(cluster: Cluster, tmp_path: Path) -> None:
+    """The whole way: from a person's browser through hub, outpost and Slurm."""
+    singleuser = [sys.executable, str(Path(sys.executable).with_name("jupyterhub-singleuser"))]
+    system = slurm_system(cluster, config={"cmd": singleuser, "default_url": "/lab", "req_memory": "1G"})
+    deployment = Deployment(tmp_path, {"site": outpost_at_fixed_port(tmp_path / "site", systems={"slurm": system})})
+    try:
+        deployment.start()
+        deployment.begin_server(ADA, system="slurm")
+        wait_until("it is ready", lambda: (deployment.server(ADA) or {}).get("ready"), 120)
+        with deployment.browser(ADA) as browser:
+            assert "jupyter-config-data" in browser.get(f"/user/{ADA}/lab").text
+        [job] = cluster.living()
+        assert (job["user"], job["state"]) == (ADA, "RUNNING")
+        deployment.stop_server(ADA)
+        wait_until("the job is gone", lambda: not cluster.living())
+    finally:
+        deployment.clean_up()
 
 
 async def test_resources_and_scripts_of_the_site(cluster: Cluster, make_outpost: Callable[..., Outpost]) -> None:
@@ -160,13 +166,12 @@ async def test_hostile_options_start_nothing(
     cluster: Cluster, make_outpost: Callable[..., Outpost], value: str
 ) -> None:
     outpost = make_outpost(overrides={"req_partition": {"type": "string", "max_length": 65_536}})
-    before = len(cluster.jobs())
     async with outpost.client() as hub:
         server = await start(hub, ADA, overrides={"req_partition": value})
         view = await hub.until(server, "running", "ended")
     assert view["end"]["code"] == "start-failed"
     assert "req_partition" in view["end"]["message"]
-    assert len(cluster.jobs()) == before
+    assert cluster.living() == []
 
 
 async def test_what_slurm_refuses_is_told_in_words(cluster: Cluster, make_outpost: Callable[..., Outpost]) -> None:

@@ -55,7 +55,7 @@ class Scheduler:
             gone = [job for job in self.jobs if job.id in about[1:] or (len(about) == 1 and job.name == about[0])]
             self.jobs = [job for job in self.jobs if job not in gone]
         if word.endswith("python3"):
-            return Outcome(0, '{"folder": "/home/a/x", "home": "/home/a"}', "")
+            return Outcome(0, '{"folder": "/home/alice/x", "home": "/home/alice"}', "")
         return Outcome(0, "", "")
 
     def _take(self, name: str) -> Outcome:
