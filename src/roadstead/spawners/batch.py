@@ -355,7 +355,7 @@ class BatchSpawner(Spawner):  # type: ignore[misc]
         told = 0
         while True:
             said = self._said
-            for line in self._lines[told:]:
-                yield line
-            told = len(self._lines)
+            while told < len(self._lines):
+                told += 1
+                yield self._lines[told - 1]
             await said.wait()

@@ -119,7 +119,7 @@ async def test_resources_and_scripts_of_the_site(cluster: Cluster, make_outpost:
     assert "MinMemoryNode=300M" in shown
     assert "the prologue ran" in log
     assert f"the start script ran in {pwd.getpwnam(ADA).pw_dir}" in log
-    assert f"{script} ended with code 1." in told
+    assert f"{script} ended with code 1." in told, log
 
 
 async def test_no_secret_is_in_sight(cluster: Cluster, outpost: Outpost) -> None:
@@ -137,11 +137,10 @@ async def test_no_secret_is_in_sight(cluster: Cluster, outpost: Outpost) -> None
         assert (await hub.until(server, "running", "ended"))["state"] == "running"
         seen += looks_of_a_stranger(cluster)
         assert not (waiting / "start.json").exists()
-        kept = cluster.run("sacct", "--allusers", "--batch-script", "-j", cluster.living(ADA)[0]["id"])
-        kept += cluster.run("sacct", "--allusers", "--env-vars", "-j", cluster.living(ADA)[0]["id"])
+        kept = ("sacct", "--allusers", "-j", cluster.living(ADA)[0]["id"])
+        cluster.wait_for("the script is kept", lambda: "start.py" in cluster.run(*kept, "--batch-script"))
+        seen += cluster.run(*kept, "--batch-script") + cluster.run(*kept, "--env-vars")
     assert secret not in seen
-    assert "start.py" in kept
-    assert secret not in kept
     spool = [path for path in cluster.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert spool == []
 

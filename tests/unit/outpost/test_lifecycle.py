@@ -79,8 +79,8 @@ def test_a_start_that_ends_its_host_each_time_is_given_up() -> None:
 
 
 def test_a_start_that_is_taken_up_is_never_given_up() -> None:
-    lost: list[Event] = [HostReady(takes_up=True), HostLost()] * 10 * lifecycle.MAX_STARTS
-    record, orders = play(*lost, HostReady(takes_up=True))
+    once: list[Event] = [HostReady(takes_up=True), HostLost()]
+    record, orders = play(*once * 10 * lifecycle.MAX_STARTS, HostReady(takes_up=True))
     assert record.state is ServerState.STARTING
     assert orders.count(Order.START) == 1
     assert orders[-1] is Order.START_AGAIN

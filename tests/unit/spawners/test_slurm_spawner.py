@@ -103,3 +103,14 @@ async def test_what_never_started_is_not_running() -> None:
 def test_nothing_of_the_hubs_own_environment_is_kept() -> None:
     assert spawner().env_keep == []
     assert spawner().ip == "0.0.0.0"
+
+
+async def test_what_is_said_while_somebody_listens_is_not_lost() -> None:
+    made = spawner()
+    made._say(10, "one")
+    events = made.progress()
+    assert (await anext(events))["message"] == "one"
+    for text in ("two", "two", "three"):
+        made._say(20, text)
+    assert [(await anext(events))["message"] for _ in range(2)] == ["two", "three"]
+    await events.aclose()
