@@ -74,7 +74,7 @@ class ReportDesk:
         """Raises OSError when the address cannot be used."""
         self.hearers: dict[str, Hear] = {}
         application = web.Application([(r"/.*", _Handler, {"desk": self})], log_function=lambda _: None)
-        server = httpserver.HTTPServer(application, max_buffer_size=2 * LARGEST, max_body_size=LARGEST)
+        server = httpserver.HTTPServer(application, max_buffer_size=16 * LARGEST, max_body_size=8 * LARGEST)
         server.add_sockets(netutil.bind_sockets(port, ip))
 
     @classmethod
@@ -96,6 +96,8 @@ class ReportDesk:
 
     def take(self, body: bytes) -> int:
         """A report came: the status of the answer. 503 means that it may be wanted later."""
+        if len(body) > LARGEST:
+            return 403
         try:
             attempt = json.loads(json.loads(body)["report"])["attempt"]
             hear = self.hearers.get(attempt)

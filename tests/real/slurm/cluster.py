@@ -231,6 +231,10 @@ class Cluster:
         over = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "DEADLINE")
         return [job for job in self.jobs(account) if job["state"] not in over]
 
+    def has_saved(self, job: dict[str, str]) -> bool:
+        """Whether slurmctld has written a job down, which it does some seconds after it took it."""
+        return job["name"].encode() in (self.folder / "state/job_state").read_bytes()
+
     def wait_for(self, what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Wait until something is so; shows the logs when it never is."""
         deadline = time.monotonic() + seconds

@@ -40,5 +40,5 @@ def forgeries(name: str) -> list[tuple[str, int]]:
         (json.dumps({"report": "[]", "signature": ""}), 403),
         ("no JSON", 403),
         ("[" * 3000, 403),
-        ("x" * 6000, 400),
+        ("x" * 6000, 403),
     ]
