@@ -27,7 +27,7 @@ def spawner_config(cluster: Cluster, **changes: Any) -> dict[str, Any]:
 def slurm_system(cluster: Cluster, *, config: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """A system that starts tiny servers in jobs."""
     return {
-        "spawner_class": "roadstead.spawners.SlurmSpawner",
+        "spawner_class": "roadstead-slurm",
         "poll_interval": 0.5,
         "silence_timeout": 5.0,
         "config": {"SlurmSpawner": spawner_config(cluster, **(config or {}))},
