@@ -52,23 +52,34 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 async def _converse(process: Process, command: Command) -> Outcome:
     assert process.stdout is not None
     assert process.stderr is not None
-    _, stdout, stderr = await asyncio.gather(
-        _write(process, command.stdin),
-        _read(process.stdout, command),
-        _read(process.stderr, command),
-    )
+    parts = [
+        asyncio.create_task(part)
+        for part in (
+            _write(process, command.stdin),
+            _read(process.stdout, command),
+            _read(process.stderr, command),
+        )
+    ]
+    try:
+        _, stdout, stderr = await asyncio.gather(*parts)
+    finally:
+        for part in parts:
+            part.cancel()
     code = await process.wait()
     return Outcome(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
 
-async def _write(process: Process, data: bytes) -> None:
+async def _write(process: Process, data: bytes) -> bytes:
     if process.stdin is None:
-        return
+        return b""
     # A program that ends without reading says why by its exit code.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(data)
         await process.stdin.drain()
     process.stdin.close()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        await process.stdin.wait_closed()
+    return b""
 
 
 async def _read(stream: asyncio.StreamReader, command: Command) -> bytes:
@@ -89,4 +100,12 @@ async def _kill(process: Process) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_UNWIND):
                 await process.wait()
+                await _read_to_end(process)
                 return
+
+
+async def _read_to_end(process: Process) -> None:
+    """Pipes are closed only when they have been read to their end."""
+    for stream in (process.stdout, process.stderr):
+        while stream is not None and await stream.read(65_536):
+            pass
