@@ -32,6 +32,7 @@ SIDE_BY_SIDE := -n 3 --dist loadgroup
 .PHONY: help
 help:
 	@echo 'make run           start hub, proxy and outpost on this machine; ARGS="--port 9000" passes options on'
+	@echo 'make run SYSTEM=slurm  the same with a Slurm cluster of its own to start servers on; needs root'
 	@echo 'make status        what of it runs'
 	@echo 'make down          end it, running servers too'
 	@echo 'make test          everything: lint, manual, unit, real and browser tests on both JupyterHub lines'
@@ -75,8 +76,13 @@ env-test: packages-test $(VENV)/.dev $(PREFIX)/node_modules/.package-lock.json
 # --- what people call -------------------------------------------------------------------------------------------------
 
 .PHONY: run
+ifeq ($(SYSTEM),slurm)
+run: env-test
+	@$(PYTHON) -m tests.real.slurm.town
+else
 run: env-run
 	@exec $(VENV)/bin/roadstead up --state $(STATE) $(ARGS)
+endif
 
 .PHONY: status down
 status down:

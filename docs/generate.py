@@ -18,6 +18,9 @@ from roadstead.outpost import config, lifecycle
 from roadstead.outpost.routes import build_app
 from roadstead.protocol import host, servers, systems
 from roadstead.protocol.errors import STATUS
+from roadstead.spawners import SlurmSpawner
+from roadstead.spawners.script import TEMPLATE
+from roadstead.spawners.values import Word
 
 FOLDER: Final = Path(__file__).parent / "generated"
 
@@ -44,6 +47,8 @@ def main() -> None:
     for name, models in SETTINGS.items():
         _write(name, "\n".join(_model(model) for model in models))
     _write("hub-spawner", _spawner())
+    _write("slurm-spawner", _batch_spawner(SlurmSpawner))
+    (FOLDER / "batch-script.sh").write_text(TEMPLATE, encoding="utf-8")
     _write("lifecycle", _lifecycle())
     _write("errors", _errors())
     _write("endpoints", _endpoints())
@@ -128,6 +133,18 @@ def _spawner() -> str:
         default = f"`{trait.default_value!r}`" if name != "outposts" else "required"
         rows.append((f"`c.RoadsteadSpawner.{name}`", default, " ".join(trait.help.split())))
     return _table(("name", "default", "meaning"), sorted(rows))
+
+
+def _batch_spawner(spawner_class: type[Any]) -> str:
+    """The settings that a batch Spawner adds to those that every Spawner has."""
+    rows = []
+    for name, trait in spawner_class.class_traits(config=True).items():
+        if not trait.this_class.__module__.startswith("roadstead."):
+            continue
+        kind = "word" if isinstance(trait, Word) else type(trait).__name__.lower()
+        default = "see above" if name == "batch_script" else f"`{trait.default()!r}`"
+        rows.append((f"`{name}`", kind, default, " ".join(trait.help.split())))
+    return _table(("name", "type", "default", "meaning"), sorted(rows))
 
 
 def _lifecycle() -> str:

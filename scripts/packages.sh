@@ -26,6 +26,13 @@ if [ "$1" = test ]; then
     need nftables "to cut networks" program nft
     need procps "to look at processes" program ps
     need util-linux "to act as other accounts" program setpriv
+    need slurmctld "a real Slurm to start jobs in" program slurmctld
+    need slurmd "nodes for Slurm" program slurmd
+    need slurmdbd "accounting for Slurm" program slurmdbd
+    need slurm-client "to speak to Slurm" program sbatch
+    need munge "for Slurm" program munged
+    need mariadb-server "for accounting" program mariadbd
+    need sudo "to act as a job's account" program sudo
     need fonts-dejavu-core "text in screenshots" fonts
     # Ubuntu's package is a snap, which does not run everywhere; there the Makefile asks Playwright for its own.
     grep -q '^ID=ubuntu' /etc/os-release || need chromium "a real browser" browser

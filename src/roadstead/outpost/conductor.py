@@ -46,7 +46,7 @@ class Conductor:
         """Write a new attempt down, in the same step with its start if its host takes orders; `begun` comes next."""
         self.tell_state(transaction, attempt)
         if self.hosts[attempt.system].status.up:
-            attempt = replace(attempt, record=lifecycle.step(attempt.record, lifecycle.HostReady())[0])
+            attempt = replace(attempt, record=lifecycle.step(attempt.record, self._host_ready(attempt))[0])
             self.tell_state(transaction, attempt)
         transaction.add(attempt)
         return attempt
@@ -73,11 +73,14 @@ class Conductor:
 
     async def ready(self, attempt: Attempt) -> None:
         """The attempt's host takes orders: give it what this attempt needs."""
-        record, order = lifecycle.step(attempt.record, lifecycle.HostReady())
+        record, order = lifecycle.step(attempt.record, self._host_ready(attempt))
         if record == attempt.record and order is not None:
             self._order(attempt, order)
         else:
-            await self._persist(attempt.key, lifecycle.HostReady())
+            await self._persist(attempt.key, self._host_ready(attempt))
+
+    def _host_ready(self, attempt: Attempt) -> lifecycle.HostReady:
+        return lifecycle.HostReady(takes_up=self.hosts[attempt.system].status.takes_up_starts)
 
     async def host_lost(self, system: str) -> None:
         """Starts in progress are gone with the host; the next one begins them again."""
@@ -100,8 +103,8 @@ class Conductor:
                 await self._persist(key, lifecycle.Started(), report)
             case wire.StartFailed(key=key, message=message):
                 await self._persist(key, lifecycle.StartFailed(message))
-            case wire.Ended(key=key, exit_code=code):
-                await self._persist(key, lifecycle.Gone(code))
+            case wire.Ended(key=key, exit_code=code, message=message):
+                await self._persist(key, lifecycle.Gone(code, message))
             case wire.Stopped(key=key):
                 await self._persist(key, lifecycle.Stopped())
             case wire.StopFailed(key=key, message=message):
@@ -220,7 +223,7 @@ class Conductor:
         """The host was lost just before it got the order, too late for `host_lost` to see this attempt."""
         await self._persist(attempt.key, lifecycle.HostLost())
         if self.hosts[attempt.system].status.up:
-            await self._persist(attempt.key, lifecycle.HostReady())
+            await self._persist(attempt.key, self._host_ready(attempt))
 
     async def _stop_later(self, attempt: Attempt) -> None:
         tries = self._stop_tries.get(attempt.key, 0)

@@ -46,6 +46,7 @@ class HostStatus:
 
     up: bool = False
     refusal: str = ""
+    takes_up_starts: bool = False
     restarts: int = 0
     watched: int = 0
     oldest_poll: float = 0.0
@@ -116,6 +117,7 @@ class Host:
                 "The host of system %s is ready with %s, pid %s.", self.system, first.spawner_class, line.process.pid
             )
             self._line, self.status.up, self.status.refusal = line, True, ""
+            self.status.takes_up_starts = first.takes_up_starts
             await self._listener.host_ready(self.system)
             pinging = asyncio.create_task(self._ping(line))
             while True:

@@ -28,6 +28,9 @@ class Record:
 class HostReady:
     """The system's host takes orders."""
 
+    takes_up: bool = False
+    """Its class goes on with a start that was cut off, so that no number of them is too many."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
@@ -51,6 +54,8 @@ class Gone:
     """Clean answers say that the server is not running any more."""
 
     exit_code: int
+    message: str = ""
+    """Why, where the class knows that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +99,10 @@ GIVEN_UP: Final = End(
 def step(record: Record, event: Event) -> tuple[Record, Order | None]:
     """The next record, and the order for the host if there is one."""
     match record.state, event:
-        case ServerState.ACCEPTED, HostReady():
+        case ServerState.ACCEPTED, HostReady(takes_up):
             order = Order.START_AGAIN if record.starts else Order.START
-            return replace(record, state=ServerState.STARTING, starts=record.starts + 1), order
+            starts = 1 if takes_up else record.starts + 1
+            return replace(record, state=ServerState.STARTING, starts=starts), order
         case ServerState.ACCEPTED, EndAsked(end) if not record.starts:
             return replace(record, state=ServerState.ENDED, end=end), None
 
@@ -112,8 +118,8 @@ def step(record: Record, event: Event) -> tuple[Record, Order | None]:
 
         case ServerState.RUNNING, HostReady():
             return record, Order.RESUME
-        case ServerState.RUNNING, Gone(exit_code):
-            end = End(code=EndCode.EXITED, message=_exited(exit_code), exit_code=exit_code)
+        case ServerState.RUNNING, Gone(exit_code, message):
+            end = End(code=EndCode.EXITED, message=message or _exited(exit_code), exit_code=exit_code)
             return replace(record, state=ServerState.ENDED, end=end), Order.FORGET
 
         case ServerState.ACCEPTED | ServerState.STARTING | ServerState.RUNNING, EndAsked(end):

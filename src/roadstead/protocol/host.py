@@ -76,6 +76,8 @@ class Ready(Message):
 
     type: Literal["ready"] = "ready"
     spawner_class: str
+    takes_up_starts: bool = False
+    """A start that was cut off goes on where it was, so it may be begun again as often as need be."""
 
 
 class Refused(Message):
@@ -144,6 +146,8 @@ class Ended(Message):
     type: Literal["ended"] = "ended"
     key: str
     exit_code: int
+    message: Text = ""
+    """Why, in a sentence, where the class knows that."""
 
 
 class Stopped(Message):

@@ -11,6 +11,8 @@ from tests.unit.house.source import imports, module_name, modules, room
 
 EXTRAS = {
     "protocol": [""],
+    "runners": [""],
+    "spawners": ["", "spawners"],
     "hub": ["", "hub"],
     "outpost": ["", "outpost"],
     "up": ["", "hub", "outpost", "up"],

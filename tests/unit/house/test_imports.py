@@ -1,4 +1,7 @@
-"""Imports point one way: cli, up -> hub, outpost -> protocol; the outpost's own process never imports JupyterHub."""
+"""Imports point one way: cli, up -> hub, outpost -> spawners -> runners -> protocol.
+
+The outpost's own process never imports JupyterHub.
+"""
 
 import subprocess
 import sys
@@ -10,8 +13,10 @@ from tests.unit.house.source import Import, imports, module_name, modules, room
 MAY_IMPORT = {
     "": set[str](),
     "protocol": set[str](),
-    "hub": {"protocol"},
-    "outpost": {"protocol"},
+    "runners": {"protocol"},
+    "spawners": {"runners", "protocol"},
+    "hub": {"spawners", "runners", "protocol"},
+    "outpost": {"spawners", "runners", "protocol"},
     "up": {"hub", "outpost", "protocol"},
     "cli": {"up", "hub", "outpost", "protocol"},
 }
@@ -42,16 +47,16 @@ def test_imports_point_one_way(module: str) -> None:
     assert not wrong, f"{module} must not import {wrong}"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in ("protocol", "outpost")])
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in ("protocol", "runners", "outpost")])
 def test_only_the_host_imports_jupyterhub(module: str) -> None:
     if is_host(module):
         return
     wrong = [found for found in imports(MODULES[module]) if found.module.split(".")[0] == "jupyterhub"]
-    wrong += [found for found in imports(MODULES[module]) if is_host(found.module)]
+    wrong += [found for found in imports(MODULES[module]) if is_host(found.module) or room(found.module) == "spawners"]
     assert not wrong, f"{module} must leave {wrong} to the host process"
 
 
-@pytest.mark.parametrize("own", ["protocol", "outpost"])
+@pytest.mark.parametrize("own", ["protocol", "runners", "outpost"])
 def test_importing_a_room_does_not_bring_jupyterhub_in(own: str) -> None:
     names = [name for name in MODULES if room(name) == own and not is_host(name) and not name.endswith("__main__")]
     names = [name for name in names if ".migrations" not in name]

@@ -27,6 +27,7 @@ LATE = End(code=EndCode.START_TIMEOUT, message="Too late.")
 EVENTS = st.sampled_from(
     [
         HostReady(),
+        HostReady(takes_up=True),
         HostLost(),
         Started(),
         StartFailed("no"),
@@ -77,6 +78,14 @@ def test_a_start_that_ends_its_host_each_time_is_given_up() -> None:
     assert step(record, Stopped())[0].end == lifecycle.GIVEN_UP
 
 
+def test_a_start_that_is_taken_up_is_never_given_up() -> None:
+    once: list[Event] = [HostReady(takes_up=True), HostLost()]
+    record, orders = play(*once * 10 * lifecycle.MAX_STARTS, HostReady(takes_up=True))
+    assert record.state is ServerState.STARTING
+    assert orders.count(Order.START) == 1
+    assert orders[-1] is Order.START_AGAIN
+
+
 def test_the_first_reason_to_end_is_kept() -> None:
     record, _ = play(HostReady(), EndAsked(LATE), EndAsked(STOP), Stopped())
     assert record.end == LATE
@@ -87,6 +96,11 @@ def test_the_end_says_how_the_process_ended(code: int, words: str) -> None:
     record, _ = play(HostReady(), Started(), Gone(code))
     assert record.end is not None
     assert words in record.end.message
+
+
+def test_a_class_that_knows_why_has_the_word() -> None:
+    record, _ = play(HostReady(), Started(), Gone(137, "The job needed more memory than it had."))
+    assert record.end == End(code=EndCode.EXITED, message="The job needed more memory than it had.", exit_code=137)
 
 
 @given(st.lists(EVENTS, max_size=40))

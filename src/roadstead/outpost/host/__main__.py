@@ -97,7 +97,7 @@ async def _serve(options: argparse.Namespace, sock: socket.socket, secrets: Secr
         _LOG.critical("System %s is refused: %s", options.system, message)
         await channel.last_words(Refused(message=plain_text(message)))
         return REFUSED
-    channel.report(Ready(spawner_class=builder.qualified_name))
+    channel.report(Ready(spawner_class=builder.qualified_name, takes_up_starts=builder.follows_attempts))
     await asyncio.gather(runner.watch(), channel.read_forever(runner.pinged), channel.obey_forever(runner.obey))
     return 0
 

@@ -42,6 +42,11 @@ class Builder:
         return self.spawner_class.__name__
 
     @property
+    def follows_attempts(self) -> bool:
+        """The class names what it starts by the attempt, and its start() takes up what an earlier one began."""
+        return bool(getattr(self.spawner_class, "follows_attempts", False))
+
+    @property
     def qualified_name(self) -> str:
         return f"{self.spawner_class.__module__}.{self.spawner_class.__qualname__}"
 
@@ -85,6 +90,8 @@ class Builder:
             spawner = self.spawner_class(**arguments)
         except GUEST_ERRORS as error:
             raise RefusedError(f"{self.class_name} cannot be made: {type(error).__name__}: {error}") from error
+        if self.follows_attempts:
+            spawner.attempt_key = job.key
         self._apply(spawner, job.settings, lenient)
         return spawner
 

@@ -32,10 +32,14 @@ class Launch:
         self._report = report
         self.call: asyncio.Task[Any] | None = None
 
-    async def prepare(self) -> None:
-        """All that comes before start(). Raises whatever the site's hooks raise."""
+    async def prepare(self, *, take_up: bool = False) -> None:
+        """All that comes before start(). Raises whatever the site's hooks raise.
+
+        With `take_up` the class keeps its state, for its start() goes on where an earlier one was cut off.
+        """
         spawner, job = self._attempt.spawner, self._job
-        spawner.clear_state()
+        if not take_up:
+            spawner.clear_state()
         self._attempt.mark, self._attempt.resumed = None, False
         self._builder.identify(spawner, job)
         await ask(lambda: spawner.run_auth_state_hook(job.request.user.auth_state))

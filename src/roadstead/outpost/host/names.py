@@ -140,11 +140,11 @@ def check_names(builder: Builder, hubs: Iterable[str]) -> bool:
 def _try(builder: Builder, hubs: list[str]) -> bool:
     """A class whose names are not known is made once per hub, so that a configuration it refuses is refused now.
 
-    True when it has no names: processes of this machine carry the attempt's key.
+    True when attempts cannot meet: processes of this machine carry the attempt's key, and so do names that follow it.
     """
     for hub in hubs:
         builder.build(_job(_Trial(hub, _USERS[0], ""), 1))
-    return issubclass(builder.spawner_class, LocalProcessSpawner)
+    return builder.follows_attempts or issubclass(builder.spawner_class, LocalProcessSpawner)
 
 
 class _Check:

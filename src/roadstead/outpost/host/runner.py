@@ -105,10 +105,12 @@ class Runner:
         try:
             if again:
                 attempt.load(self._builder.build(job, lenient=True), job.state)
+            take_up = again and self._builder.follows_attempts
+            if again and not take_up:
                 await self._clear_away(attempt, "An earlier try to start this server was cut off.")
                 attempt.unfinished = False
             attempt.load(self._builder.build(job), job.state)
-            await launch.prepare()
+            await launch.prepare(take_up=take_up)
             if self._is_superseded(attempt):
                 return
             attempt.names = self._names.claim(attempt.key, attempt.spawner)
@@ -259,6 +261,7 @@ class Runner:
 
     async def _after_end(self, attempt: Attempt, exit_code: int) -> None:
         """The server ended by itself: what it left goes too, then the site's hook, then the word to the outpost."""
+        message = str(getattr(attempt.spawner, "end_message", ""))
         try:
             await self._ending.sweep(attempt)
         except RefusedError as error:
@@ -269,7 +272,7 @@ class Runner:
         await self._ending.after(attempt)
         self._report_last_state(attempt)
         self._finish(attempt)
-        self._report(Ended(key=attempt.key, exit_code=exit_code))
+        self._report(Ended(key=attempt.key, exit_code=exit_code, message=message))
 
     def _report_last_state(self, attempt: Attempt) -> None:
         """What a class keeps beyond the end of its server, such as the name of a volume."""

@@ -56,6 +56,18 @@ def test_what_is_no_spawner_is_refused(name: Any, words: str) -> None:
     assert words in str(refusal.value)
 
 
+class Follows(SimpleLocalProcessSpawner):
+    follows_attempts = True
+    attempt_key = ""
+
+
+def test_a_class_that_follows_attempts_is_told_which() -> None:
+    for spawner_class, key in ((Follows, job().key), (Ours, None)):
+        made = Builder("test", SystemSettings(spawner_class=spawner_class), Config(), Path("/nonexistent"))
+        assert made.follows_attempts == (spawner_class is Follows)
+        assert getattr(made.build(job()), "attempt_key", None) == key
+
+
 def test_a_fitted_class_is_the_same_to_everybody() -> None:
     fitted = fit(Ours)
     assert issubclass(fitted, Ours)
