@@ -68,6 +68,8 @@ def test_an_outpost_that_hangs_is_waited_for_three_seconds(deployment: Deploymen
 
 
 def test_a_start_that_names_no_outpost_gives_all_of_them_their_time(deployment: Deployment) -> None:
+    # Where a server has come up, the event stream stands.
+    deployment.start_server("abe", system="other/local")
     deployment.outposts["other"].kill(signal.SIGSTOP)
     try:
         assert deployment.begin_server("bea", system="local").status_code == 202
