@@ -74,6 +74,8 @@ class Adoption:
             return
         finally:
             activity.cancel()
+        # Its check of all routes sets this one to the responder; of two that are set at once, either may be the last.
+        await until_hub_started(self._spawner)
         self._attempt.url = url
         set_address(self._spawner, url)
         await self._add_route()
