@@ -75,6 +75,8 @@ async def _serve(settings: OutpostSettings, config_file: Path) -> None:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=3,
+                # Longer than hubs keep a connection that is idle: closed from here, it might just be in use again.
+                timeout_keep_alive=75,
             )
             # What is here now stays: to look through it for garbage would hold up all answers for tens of milliseconds.
             gc.collect()
