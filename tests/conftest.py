@@ -11,6 +11,8 @@ SHARED: Final = ("browser", "real/slurm")
 """Folders whose tests share one deployment or cluster, which takes long to start."""
 
 
+# Before pytest-xdist looks for the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(HERE)
