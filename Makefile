@@ -27,7 +27,7 @@ export RUFF_CACHE_DIR := $(BUILD)/ruff
 export MYPY_CACHE_DIR := $(BUILD)/mypy
 PYTEST := $(PYTHON) -m pytest -o cache_dir=$(BUILD)/pytest
 # Tests of servers mostly wait: three at a time keep two cores busy.
-SIDE_BY_SIDE := -n 3 --dist loadgroup
+SIDE_BY_SIDE := -n 3
 
 .PHONY: help
 help:

@@ -1,20 +1,20 @@
 """Which tests stay together when several run side by side: those of one file, and those that share something large."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-HERE: Final = Path(__file__).parent
-SHARED: Final = ("browser", "real/slurm")
+SHARED: Final = ("tests/browser/", "tests/real/slurm/")
 """Folders whose tests share one deployment or cluster, which takes long to start."""
 
 
-# Before pytest-xdist looks for the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        path = item.path.relative_to(HERE)
-        folder = next((folder for folder in SHARED if path.is_relative_to(folder)), None)
-        item.add_marker(pytest.mark.xdist_group(folder or str(path)))
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out whole files, and whole folders of SHARED."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in SHARED if nodeid.startswith(folder)), nodeid.split("::", 1)[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
