@@ -78,7 +78,10 @@ env-test: packages-test $(VENV)/.dev $(PREFIX)/node_modules/.package-lock.json
 .PHONY: run
 ifeq ($(SYSTEM),slurm)
 run: env-test
-	@$(PYTHON) -m tests.real.slurm.town
+	@$(if $(ROOT),,sudo) $(PYTHON) -m tests.real.slurm.town
+else ifneq ($(SYSTEM),)
+run:
+	@echo "There is no SYSTEM=$(SYSTEM); leave it out, or say SYSTEM=slurm." >&2; exit 1
 else
 run: env-run
 	@exec $(VENV)/bin/roadstead up --state $(STATE) $(ARGS)

@@ -104,7 +104,8 @@ async def until_hub_started(spawner: "RoadsteadSpawner") -> None:
     """Wait until JupyterHub's own start is over.
 
     Its last step sets the routes of all servers that it takes as running. One that goes away in the middle of that
-    would end the hub's process. JupyterHub says nowhere public that this is over; without its future nobody waits.
+    would end the hub's process. JupyterHub says nowhere public when it is over; in a release that names its own mark of
+    that otherwise, this comes back at once.
     """
     started = getattr(spawner.user.settings.get("app"), "_start_future", None)
     if started is not None:

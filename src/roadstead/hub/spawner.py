@@ -33,7 +33,7 @@ from .settings import OutpostSettings, outposts_of
 from .starting import NotStartedError, progress_of, until_reached
 from .state import Attempt
 
-_CALLBACK_PAUSES: Final = (5.0, 60.0)
+_CALLBACK_PAUSES: Final = (2.0, 10.0)
 _SERVER_NAME: Final[TypeAdapter[str]] = TypeAdapter(ServerName)
 
 
@@ -332,12 +332,14 @@ class RoadsteadSpawner(Spawner):  # type: ignore[misc]
         attempt = self._attempt
         for pause in pauses(*_CALLBACK_PAUSES):
             try:
-                await maybe_future(callback())
-                return
+                # A stop that somebody asks for meanwhile may fail as well: it is waited for, not relied on.
+                if not self.pending:
+                    await maybe_future(callback())
+                    return
             except Exception:
                 self.log.exception("The end of %s could not be dealt with yet; this is tried again.", self.log_name)
             await asyncio.sleep(pause)
-            if self._attempt is not attempt or not self.ready:
+            if self._attempt is not attempt:
                 return
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:

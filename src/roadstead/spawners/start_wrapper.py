@@ -108,7 +108,10 @@ def prune(place: str, own: str, days: float) -> None:
 
 def look(folder: str) -> Dict[str, Any]:
     """What the job has left in its folder until now."""
-    os.scandir(folder).close()  # some network file systems show new files only then
+    try:
+        os.scandir(folder).close()  # some network file systems show new files only then
+    except OSError as error:
+        sys.exit(f"The folder {folder} cannot be read: {error.strerror}. Was it removed?")
     return {
         "report": read(folder, REPORT),
         "notes": read(folder, NOTES).splitlines(),
